@@ -1,2 +1,119 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: parse, run one command, map errors to exit codes. Nothing below this package prints or exits.
+
+A command is a module ``asl.cli.<tool>.<command>`` with ``HELP``, ``arguments(parser)`` and ``run(args, context)``. Only the
+module of the command that runs is imported: on a rescue host without byte code each import is compiled anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from typing import NoReturn, Optional, Sequence
+
+from asl.cli.context import Context
+from asl.cli.tools import TOOLS, VERSION
+from asl.errors import AslError, Interrupted, Usage
+
+EXIT_CODES = """\
+exit status:
+  0 done   1 done, with losses that are listed   2 usage or configuration   3 refused by a safety rule
+  4 not available (network, ZFS, space, permission)   5 integrity failure   130 interrupted, resumable"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are ours: one sentence, exit status 2, JSON when asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Usage(f"{self.prog}: {message}", hint=f"see {self.prog} --help")
+
+
+def common(parser: argparse.ArgumentParser, *, top: bool) -> None:
+    """Add the flags every tool has. They may stand before or after the command."""
+    default = {} if top else {"default": argparse.SUPPRESS}
+    group = parser.add_argument_group("common options")
+    group.add_argument("--config", metavar="FILE", help="configuration to read (default: /etc/asl/asl.conf)", **default)  # type: ignore[arg-type]
+    group.add_argument(
+        "--set", dest="settings", metavar="KEY=VALUE", action="append", help="override one key of asl.conf; may be repeated", **default  # type: ignore[arg-type]
+    )
+    group.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else", **default)  # type: ignore[arg-type]
+    group.add_argument("--quiet", action="store_true", help="no progress and no notes", **default)  # type: ignore[arg-type]
+
+
+def parser_for(tool: str, command: Optional[str]) -> argparse.ArgumentParser:
+    """The parser of TOOL; only COMMAND's own module is imported, the others show their one line of help."""
+    description, commands = TOOLS[tool]
+    form = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog=tool, description=description, epilog=EXIT_CODES, formatter_class=form)
+    parser.add_argument("--version", action="version", version=f"{tool} {VERSION}")
+    common(parser, top=True)
+    # `pool list` is one command to people: the module is found by its first word.
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in commands.items():
+        sub = subparsers.add_parser(name, help=text, description=text, epilog=EXIT_CODES, formatter_class=form)
+        if name == command:
+            module = importlib.import_module(f"asl.cli.{tool[4:]}.{name.replace('-', '_')}")
+            module.arguments(sub)
+            common(sub, top=False)
+    return parser
+
+
+def find_command(tool: str, argv: Sequence[str]) -> Optional[str]:
+    """The first word that is a command, skipping common options and their values."""
+    skip = False
+    for word in argv:
+        if skip:
+            skip = False
+        elif word in ("--config", "--set"):
+            skip = True
+        elif not word.startswith("-"):
+            return word if word in TOOLS[tool][1] else None
+    return None
+
+
+def run(tool: str, argv: Sequence[str]) -> int:
+    """Parse ARGV and run its command. Raises AslError."""
+    command = find_command(tool, argv)
+    args = parser_for(tool, command).parse_args(argv)
+    module = importlib.import_module(f"asl.cli.{tool[4:]}.{args.command.replace('-', '_')}")
+    return int(module.run(args, Context(args)))
+
+
+def main(tool: str, argv: Optional[Sequence[str]] = None) -> int:
+    """Run TOOL and return its exit status. The only place where an error becomes text and a number."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return run(tool, words)
+    except KeyboardInterrupt:
+        return _fail(tool, Interrupted("stopped before the end", hint="run the same command again: it goes on where it stopped"), words)
+    except AslError as error:
+        return _fail(tool, error, words)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing to say, and nothing to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _fail(tool, from_os_error(error), words)
+    except MemoryError:
+        return _fail(tool, AslError("there is not enough memory to go on", reason="NO_MEMORY", hint="lower --jobs or free memory, and run the same command again"), words)
+
+
+def from_os_error(error: OSError) -> AslError:
+    """An operating system error that no layer below could say more about."""
+    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    reason = {13: "PERMISSION", 1: "PERMISSION", 28: "NO_SPACE", 2: "NOT_FOUND", 30: "READ_ONLY", 5: "IO_ERROR"}.get(error.errno or 0, "OS_ERROR")
+    return AslError(f"{where}{(error.strerror or str(error)).lower()}", reason=reason)
+
+
+def _terminate(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(tool: str, error: AslError, words: Sequence[str]) -> int:
+    Context.report(tool, error, as_json="--json" in words)
+    return error.exit_code

@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a command is given: the configuration, and the one way to print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Mapping, Optional
+
+from asl.errors import AslError, Usage
+
+if TYPE_CHECKING:
+    from asl.config import Config
+
+
+class Context:
+    """The surroundings of one command. Data goes to stdout; notes and progress go to stderr."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.json: bool = args.json
+        self.quiet: bool = args.quiet
+        self._config_path: Optional[str] = args.config
+        self._settings: list[str] = args.settings or []
+
+    @cached_property
+    def config(self) -> Config:
+        """asl.conf with the overrides of --set. Raises Usage for an invalid file or key."""
+        from asl import config
+
+        overrides: dict[str, str] = {}
+        for setting in self._settings:
+            key, equals, value = setting.partition("=")
+            if not equals:
+                raise Usage(f"--set {setting}: not of the form KEY=VALUE", hint="for example --set mode=local")
+            overrides[key.strip()] = value.strip()
+        return config.load(self._config_path, overrides)
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """Print DOCUMENT as JSON when --json was given."""
+        if self.json:
+            json.dump(document, sys.stdout, indent=1, sort_keys=False, ensure_ascii=True, default=_plain)
+            sys.stdout.write("\n")
+
+    def text(self, text: str) -> None:
+        """Print TEXT for people: not when --json was given."""
+        if not self.json and text:
+            print(text)
+
+    def note(self, text: str) -> None:
+        """Say something beside the result, on stderr; --quiet silences it."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+    @staticmethod
+    def report(tool: str, error: AslError, *, as_json: bool) -> None:
+        """Print ERROR: one sentence, the reason code and what to do next; as JSON on stdout with --json."""
+        if as_json:
+            json.dump(error.document(), sys.stdout, indent=1, default=_plain)
+            sys.stdout.write("\n")
+        print(f"{tool}: {error.message} [{error.reason}]", file=sys.stderr)
+        if error.hint:
+            print(f"  next: {error.hint}", file=sys.stderr)
+
+
+def _plain(value: object) -> str:
+    # Names on disk need not be UTF-8; surrogates survive ASCII-only JSON and os.fsencode gives the bytes back.
+    if isinstance(value, bytes):
+        return os.fsdecode(value)
+    raise TypeError(f"{type(value).__name__} does not belong into a JSON document")
