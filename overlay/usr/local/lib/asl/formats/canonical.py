@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Canonical JSON: UTF-8, keys sorted, no white space, integers only. One value has one byte string.
+
+Bytes that are not UTF-8 (names on crashed disks) are carried as lone surrogates (PEP 383) and escaped, so that the JSON is
+ASCII there and gives the same bytes back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from asl.errors import Damaged
+
+
+def encode(value: Any) -> bytes:
+    """The canonical bytes of VALUE: dicts with string keys, lists, strings, integers, booleans, None."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+
+
+def decode(data: bytes, what: str) -> dict[str, Any]:
+    """The object in DATA, which must be canonical. WHAT names it in the error. Raises Damaged."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{what} is not JSON: {error}", reason="BAD_JSON") from error
+    if not isinstance(value, dict) or encode(value) != data:
+        raise Damaged(f"{what} is not in canonical form", reason="BAD_JSON")
+    return value

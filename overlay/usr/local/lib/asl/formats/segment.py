@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A segment: which artifact lies where. Own profile of ENC-ASL-CORE-INDEX, own magic. All integers little-endian.
+
+    header  0  8  magic "ASRSEG01"          56  4  block_count
+            8  2  version, 1                60  4  record_size, 44
+           10  2  shard_id, 0               64  8  extents_offset
+           12  4  header_size, 128          72  8  extent_count
+           16  8  snapshot_min, 0           80  8  filter_offset, 0 = none
+           24  8  snapshot_max, 2^64-1      88  8  filter_size
+           32  8  record_count              96  4  segment_domain_id
+           40  8  records_offset           100  1  segment_visibility   101  1  federation_version
+           48  8  blocks_offset            102  2  filter_kind, 0 = none
+                                           104  8  flags, 0   112  16  zero
+    then    filter (none in this version) · records · blocks · extents · footer
+    record  0 32  digest    32  4  block    36  4  offset    40  4  length
+            length bytes of plain block content at offset, in the block with this ordinal; they are ArtifactBytes.
+            block = 0xffffffff: an artifact in several extents; offset = its first extent, length = their number.
+    block   0 32  BlockID
+    extent  0  4  block      4  4  offset     8  4  length
+    footer  0  8  magic      8  8  seal_snapshot, 0    16  4  zero    20  4  CRC-32 of all bytes before it
+
+Valid if and only if (1) the magic stands at both ends, (2) the CRC fits, (3) every area lies inside, in the order above,
+without gaps, (4) records are sorted by digest and unique, (5) every block ordinal and extent exists.
+The hash id is that of the store (0x0001), so a record carries only the digest (ASL/1-CORE-INDEX permits it).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Iterable, Iterator, NamedTuple, Optional, Sequence, Union
+
+from asl.errors import Damaged, Unsupported
+from asl.names import BlockID, Digest
+
+HEADER = struct.Struct("<8sHHIQQQQQIIQQQQIBBHQ16x")
+RECORD, EXTENT, FOOTER = struct.Struct("<32sIII"), struct.Struct("<III"), struct.Struct("<8sQII")
+MAGIC, VERSION, MANY = b"ASRSEG01", 1, 0xFFFFFFFF
+BLOCK_ID = 32
+
+
+class Extent(NamedTuple):
+    """LENGTH bytes of plain content at OFFSET in a block (ASL/1-CORE-INDEX ArtifactExtent)."""
+
+    block: BlockID
+    offset: int
+    length: int
+
+
+Location = Sequence[Extent]
+
+
+class Layout(NamedTuple):
+    """Where the areas of a segment lie, in bytes from its start."""
+
+    record_count: int
+    records: int
+    blocks: int
+    block_count: int
+    extents: int
+    extent_count: int
+    end: int
+
+
+def encode(entries: Iterable[tuple[Digest, Location]]) -> bytes:
+    """The segment that holds ENTRIES (any order; of equal digests the first one counts). Deterministic."""
+    ordinals: dict[BlockID, int] = {}
+    records: list[bytes] = []
+    extents: list[bytes] = []
+    last: Optional[bytes] = None
+    for digest, location in sorted(entries, key=lambda entry: entry[0]):
+        if digest == last:
+            continue
+        last = digest
+        numbered = [(ordinals.setdefault(extent.block, len(ordinals)), extent.offset, extent.length) for extent in location]
+        if len(numbered) == 1:
+            records.append(RECORD.pack(digest, *numbered[0]))
+        else:
+            records.append(RECORD.pack(digest, MANY, len(extents), len(numbered)))
+            extents.extend(EXTENT.pack(*each) for each in numbered)
+    at_records = HEADER.size
+    at_blocks = at_records + len(records) * RECORD.size
+    at_extents = at_blocks + len(ordinals) * BLOCK_ID
+    head = HEADER.pack(
+        MAGIC, VERSION, 0, HEADER.size, 0, 2**64 - 1, len(records), at_records, at_blocks, len(ordinals), RECORD.size,
+        at_extents, len(extents), 0, 0, 0, 0, 0, 0, 0,
+    )  # fmt: skip
+    body = b"".join([head, *records, *ordinals, *extents, FOOTER.pack(MAGIC, 0, 0, 0)[:-4]])
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def layout(data: Union[bytes, memoryview], size: int) -> Layout:
+    """The layout of the segment of SIZE bytes that DATA begins with. Checks rules 1 and 3. Raises Unsupported, Damaged."""
+    if len(data) < HEADER.size or bytes(data[:8]) != MAGIC:
+        raise Damaged("not an ASRSEG01 segment", reason="BAD_SEGMENT")
+    fields = HEADER.unpack_from(data)
+    if fields[1] > VERSION:
+        raise Unsupported(f"a segment of version {fields[1]}; this engine knows {VERSION}")
+    shape = Layout(fields[6], fields[7], fields[8], fields[9], fields[11], fields[12], size - FOOTER.size)
+    filter_end = fields[13] + fields[14] if fields[13] else HEADER.size
+    if not (
+        fields[3] == HEADER.size
+        and fields[10] == RECORD.size
+        and shape.records == filter_end
+        and shape.blocks == shape.records + shape.record_count * RECORD.size
+        and shape.extents == shape.blocks + shape.block_count * BLOCK_ID
+        and shape.end == shape.extents + shape.extent_count * EXTENT.size
+    ):
+        raise Damaged("a segment whose areas do not fit together", reason="BAD_SEGMENT")
+    return shape
+
+
+def location(data: Union[bytes, memoryview], shape: Layout, index: int) -> Location:
+    """The location in record INDEX. Raises Damaged for an ordinal or an extent that does not exist (rule 5)."""
+    _, block, offset, length = RECORD.unpack_from(data, shape.records + index * RECORD.size)
+    if block != MANY:
+        return (Extent(_block(data, shape, block), offset, length),)
+    if not 0 < length <= shape.extent_count or offset > shape.extent_count - length:
+        raise Damaged("a segment record names extents that do not exist", reason="BAD_SEGMENT")
+    found = []
+    for number in range(offset, offset + length):
+        ordinal, start, size = EXTENT.unpack_from(data, shape.extents + number * EXTENT.size)
+        found.append(Extent(_block(data, shape, ordinal), start, size))
+    return found
+
+
+def _block(data: Union[bytes, memoryview], shape: Layout, ordinal: int) -> BlockID:
+    if ordinal >= shape.block_count:
+        raise Damaged("a segment record names a block that does not exist", reason="BAD_SEGMENT")
+    at = shape.blocks + ordinal * BLOCK_ID
+    return BlockID(bytes(data[at : at + BLOCK_ID]))
+
+
+def blocks(data: Union[bytes, memoryview], shape: Layout) -> list[BlockID]:
+    """The blocks of the segment, by ordinal."""
+    return [_block(data, shape, ordinal) for ordinal in range(shape.block_count)]
+
+
+def entries(data: Union[bytes, memoryview], shape: Layout) -> Iterator[tuple[Digest, Location]]:
+    """All entries, in order of digest."""
+    for index in range(shape.record_count):
+        at = shape.records + index * RECORD.size
+        yield Digest(bytes(data[at : at + 32])), location(data, shape, index)
+
+
+def check(data: bytes) -> Layout:
+    """Check every rule on the whole segment DATA. Raises Damaged or Unsupported."""
+    shape = layout(data, len(data))
+    magic, _, _, crc = FOOTER.unpack_from(data, shape.end)
+    if magic != MAGIC or zlib.crc32(data[:-4]) != crc:
+        raise Damaged("a segment whose checksum does not fit", reason="BAD_SEGMENT")
+    last = b""
+    for digest, _ in entries(data, shape):
+        if digest <= last:
+            raise Damaged("a segment whose records are not in order", reason="BAD_SEGMENT")
+        last = digest
+    return shape
