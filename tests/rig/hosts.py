@@ -79,7 +79,8 @@ class Rig:
         host_key = self._host_key(name)
         monitor_file = self.folder / f"{name}.monitor"
         podman(
-            "create", "--name", container, "--label", f"asl-rig={self.project}", "--hostname", name, "--systemd=always", "--privileged", "--pids-limit=0", "--network=none",
+            "create", "--name", container, "--label", f"asl-rig={self.project}", "--hostname", name,
+            "--systemd=always", "--privileged", "--pids-limit=0", "--network=none",
             f"--conmon-pidfile={monitor_file}", image.ensure(suite), "/sbin/init",
         )  # fmt: skip
         podman("cp", str(host_key), f"{container}:/etc/ssh/ssh_host_ed25519_key")
