@@ -1,2 +1,43 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernel: the few functions over raw bytes that decide the engine's speed, once in C and once in Python.
+
+Both halves give the same answers for the same bytes; only the speed differs. ``load()`` chooses one per process:
+
+    contract.py   what a kernel owes (Kernel), and the sizes of chunks (ChunkParams)
+    python.py     the complete twin in Python
+    native.py     the binding of libasl.so: everything ctypes
+
+The environment variable ASL_NO_NATIVE=1 chooses the twin. Nothing else of the environment is read here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from asl.kernel import native
+from asl.kernel.contract import PAGE, Buffer, ChunkParams, Kernel
+from asl.kernel.python import PythonKernel
+
+__all__ = ["Kernel", "ChunkParams", "Buffer", "PAGE", "LIBRARY", "load", "choose"]
+
+LIBRARY = Path(__file__).resolve().parents[2] / "libasl.so"  # beside the engine: lib/asl/kernel/ -> lib/libasl.so
+
+
+@functools.lru_cache(maxsize=None)
+def load() -> Kernel:
+    """The kernel of this process. Chosen at the first call; never fails, since the twin is always there."""
+    return choose(LIBRARY, os.environ)
+
+
+def choose(library: Path, environ: Mapping[str, str]) -> Kernel:
+    """The native kernel where ``library`` can be used, else the twin, whose ``why`` names the reason in one clause."""
+    if environ.get("ASL_NO_NATIVE", "") not in ("", "0"):
+        return PythonKernel("disabled by ASL_NO_NATIVE")
+    try:
+        return native.open_library(library)
+    except native.Unusable as reason:
+        return PythonKernel(str(reason))

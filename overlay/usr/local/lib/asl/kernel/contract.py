@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a kernel owes its callers, whichever half does the work."""
+
+from __future__ import annotations
+
+import mmap
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Union
+
+from asl.errors import Usage
+
+Buffer = Union[bytes, bytearray, memoryview, mmap.mmap]
+
+PAGE = 4096  # bytes; the grid of zero_runs
+AVERAGE_MIN = 16  # bytes: leaves log2(average) - 2 = 2 bits to compare
+CHUNK_MAX = 1 << 40  # bytes: keeps every sum of sizes far below 2^64
+
+
+@dataclass(frozen=True)
+class ChunkParams:
+    """The three sizes of content-defined chunks, in bytes. Default: 16, 64 and 256 KiB.
+
+    1 <= minimum <= average <= maximum <= 2^40, average a power of two and at least 16; else Usage (CHUNK_SIZES_INVALID).
+    Other sizes give other chunks: a store finds duplicates only among chunks cut with equal sizes.
+    """
+
+    minimum: int = 16 * 1024
+    average: int = 64 * 1024
+    maximum: int = 256 * 1024
+
+    def __post_init__(self) -> None:
+        sizes = f"chunk sizes {self.minimum}/{self.average}/{self.maximum} bytes cannot be used"
+        if self.average < AVERAGE_MIN or self.average & (self.average - 1):
+            raise Usage(
+                f"{sizes}: the average must be a power of two and at least {AVERAGE_MIN}; choose 65536, for example",
+                reason="CHUNK_SIZES_INVALID",
+            )
+        if not 1 <= self.minimum <= self.average <= self.maximum <= CHUNK_MAX:
+            raise Usage(
+                f"{sizes}: they must ascend from at least 1 to at most 2^40; choose a quarter and four times the average",
+                reason="CHUNK_SIZES_INVALID",
+            )
+
+    @classmethod
+    def for_average(cls, average: int) -> ChunkParams:
+        """A quarter of the average, the average, four times the average (bytes). Raises Usage like the constructor."""
+        return cls(average // 4, average, average * 4)
+
+
+class Kernel(ABC):
+    """Pure functions over bytes: no state, so one kernel may be used from any number of threads at once.
+
+    Data is any contiguous bytes-like object, of any size and item type, and must not change during a call; while a call
+    runs, a bytearray cannot be resized and an mmap cannot be closed. Other objects: TypeError.
+    """
+
+    name: ClassVar[str]  # "libasl" or "python"
+    slow: ClassVar[bool]  # worth a warning to the person who waits
+    why: str = ""  # when slow: one clause that says why the native half is not used
+
+    @abstractmethod
+    def cut(self, data: Buffer, params: ChunkParams, final: bool) -> list[int]:
+        """Ascending end offsets of the content-defined chunks of ``data``, whose first byte begins a chunk.
+
+        Within a chunk, byte i (counted from 0) updates hash = (hash << 1) + GEAR[byte] modulo 2^64, beginning with
+        i = minimum and hash = 0. The chunk ends behind the first such byte after which the top (log2(average) + 2) bits of
+        the hash are zero, or (log2(average) - 2) bits where i >= average; at the latest it is ``maximum`` long
+        (FastCDC, Xia et al. 2020, normalised chunking level 2).
+
+        Without ``final`` only chunks whose end the data decides are given: the caller keeps the bytes behind the last end
+        (always fewer than ``maximum``), appends more and calls again. With ``final`` those bytes are the last chunk. So the
+        chunks of a stream do not depend on how it is sliced into calls. No bytes, no chunks.
+        """
+
+    @abstractmethod
+    def zero_runs(self, data: Buffer, minimum: int) -> list[tuple[int, int]]:
+        """Ascending maximal runs (start, end) of all-zero pages, in byte offsets of ``data``.
+
+        Pages are 4096 bytes, counted from offset 0; a shorter rest at the end is a page too. Runs shorter than ``minimum``
+        bytes (0 or more, else ValueError) are left out, except those that touch the start or the end of the data: their
+        other half may lie outside of it.
+        """
