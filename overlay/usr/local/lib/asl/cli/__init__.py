@@ -9,11 +9,13 @@ module of the command that runs is imported: on a rescue host without byte code 
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import signal
 import sys
-from typing import NoReturn, Optional, Sequence
+from collections.abc import Sequence
+from typing import NoReturn, Optional
 
 from asl.cli.context import Context
 from asl.cli.tools import TOOLS, VERSION
@@ -23,6 +25,16 @@ EXIT_CODES = """\
 exit status:
   0 done   1 done, with losses that are listed   2 usage or configuration   3 refused by a safety rule
   4 not available (network, ZFS, space, permission)   5 integrity failure   130 interrupted, resumable"""
+
+
+_REASONS = {
+    errno.EACCES: "PERMISSION",
+    errno.EPERM: "PERMISSION",
+    errno.ENOSPC: "NO_SPACE",
+    errno.ENOENT: "NOT_FOUND",
+    errno.EROFS: "READ_ONLY",
+    errno.EIO: "IO_ERROR",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,7 +50,12 @@ def common(parser: argparse.ArgumentParser, *, top: bool) -> None:
     group = parser.add_argument_group("common options")
     group.add_argument("--config", metavar="FILE", help="configuration to read (default: /etc/asl/asl.conf)", **default)  # type: ignore[arg-type]
     group.add_argument(
-        "--set", dest="settings", metavar="KEY=VALUE", action="append", help="override one key of asl.conf; may be repeated", **default  # type: ignore[arg-type]
+        "--set",
+        dest="settings",
+        metavar="KEY=VALUE",
+        action="append",
+        help="override one key of asl.conf; may be repeated",
+        **default,  # type: ignore[arg-type]
     )
     group.add_argument("--json", action="store_true", help="print one JSON document on stdout and nothing else", **default)  # type: ignore[arg-type]
     group.add_argument("--quiet", action="store_true", help="no progress and no notes", **default)  # type: ignore[arg-type]
@@ -51,7 +68,6 @@ def parser_for(tool: str, command: Optional[str]) -> argparse.ArgumentParser:
     parser = Parser(prog=tool, description=description, epilog=EXIT_CODES, formatter_class=form)
     parser.add_argument("--version", action="version", version=f"{tool} {VERSION}")
     common(parser, top=True)
-    # `pool list` is one command to people: the module is found by its first word.
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in commands.items():
         sub = subparsers.add_parser(name, help=text, description=text, epilog=EXIT_CODES, formatter_class=form)
@@ -100,13 +116,13 @@ def main(tool: str, argv: Optional[Sequence[str]] = None) -> int:
     except OSError as error:
         return _fail(tool, from_os_error(error), words)
     except MemoryError:
-        return _fail(tool, AslError("there is not enough memory to go on", reason="NO_MEMORY", hint="lower --jobs or free memory, and run the same command again"), words)
+        return _fail(tool, AslError("there is not enough memory to go on", reason="NO_MEMORY", hint="free memory or lower --jobs"), words)
 
 
 def from_os_error(error: OSError) -> AslError:
     """An operating system error that no layer below could say more about."""
     where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-    reason = {13: "PERMISSION", 1: "PERMISSION", 28: "NO_SPACE", 2: "NOT_FOUND", 30: "READ_ONLY", 5: "IO_ERROR"}.get(error.errno or 0, "OS_ERROR")
+    reason = _REASONS.get(error.errno or 0, "OS_ERROR")
     return AslError(f"{where}{(error.strerror or str(error)).lower()}", reason=reason)
 
 

@@ -8,8 +8,9 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from asl.errors import AslError, Usage
 

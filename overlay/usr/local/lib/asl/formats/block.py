@@ -29,7 +29,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Iterator, NamedTuple, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from asl.errors import Damaged, Unsupported
 from asl.formats import artifact

@@ -17,7 +17,8 @@ least MIN_ENTRIES, and always at MAX_ENTRIES: an insertion changes few nodes. Th
 from __future__ import annotations
 
 import struct
-from typing import Iterator, NamedTuple, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from asl.errors import Damaged, Unsupported
 

@@ -17,7 +17,8 @@ own. `root` is the SHA-256 of the snapshot file; the JSON is what the snapshot i
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from asl.errors import Damaged
 from asl.formats import reference
@@ -41,7 +42,8 @@ NAMES = {
     SNAPSHOT_UNPIN: "SNAPSHOT_UNPIN",
 }
 
-_SEAL, _STONE, _U64, _U32, _ANCHOR = struct.Struct("<Q32s"), struct.Struct("<IB3xI"), struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<QII32s")
+_SEAL, _STONE, _ANCHOR = struct.Struct("<Q32s"), struct.Struct("<IB3xI"), struct.Struct("<QII32s")
+_U64, _U32 = struct.Struct("<Q"), struct.Struct("<I")
 
 
 class Seal(NamedTuple):
@@ -57,7 +59,8 @@ class Seal(NamedTuple):
     @classmethod
     def decode(cls, payload: bytes) -> Seal:
         """Raises Damaged for a payload of another size."""
-        return cls(*_exact(_SEAL, payload, "SEGMENT_SEAL"))
+        segment_id, segment_hash = _exact(_SEAL, payload, "SEGMENT_SEAL")
+        return cls(segment_id, segment_hash)
 
 
 class Tombstone(NamedTuple):
@@ -128,7 +131,7 @@ def decode_drop(payload: bytes) -> list[int]:
     return [number for (number,) in _U64.iter_unpack(payload[_U32.size :])]
 
 
-def _exact(shape: struct.Struct, payload: bytes, name: str) -> tuple[int, ...]:
+def _exact(shape: struct.Struct, payload: bytes, name: str) -> tuple[Any, ...]:
     if len(payload) != shape.size:
         raise Damaged(f"a {name} record has {len(payload)} bytes of payload, not {shape.size}", reason="BAD_LOG")
     return shape.unpack(payload)

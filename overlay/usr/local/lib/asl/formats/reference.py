@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ReferenceBytes (ENC/ASL1-CORE, profile 0x0001). Big-endian.
 
-    0  2  hash_id, 0x0001 = SHA-256 (HASH/ASL1); 0x0000 is reserved
-    2  n  digest, n by the hash: 32
+0  2  hash_id, 0x0001 = SHA-256 (HASH/ASL1); 0x0000 is reserved
+2  n  digest, n by the hash: 32
 """
 
 from __future__ import annotations

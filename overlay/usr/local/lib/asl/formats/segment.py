@@ -27,9 +27,11 @@ The hash id is that of the store (0x0001), so a record carries only the digest (
 
 from __future__ import annotations
 
+import mmap
 import struct
 import zlib
-from typing import Iterable, Iterator, NamedTuple, Optional, Sequence, Union
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Optional, Union
 
 from asl.errors import Damaged, Unsupported
 from asl.names import BlockID, Digest
@@ -49,6 +51,8 @@ class Extent(NamedTuple):
 
 
 Location = Sequence[Extent]
+# The bytes of a segment: read, or mapped.
+Mapped = Union[bytes, memoryview, mmap.mmap]
 
 
 class Layout(NamedTuple):
@@ -90,7 +94,7 @@ def encode(entries: Iterable[tuple[Digest, Location]]) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def layout(data: Union[bytes, memoryview], size: int) -> Layout:
+def layout(data: Mapped, size: int) -> Layout:
     """The layout of the segment of SIZE bytes that DATA begins with. Checks rules 1 and 3. Raises Unsupported, Damaged."""
     if len(data) < HEADER.size or bytes(data[:8]) != MAGIC:
         raise Damaged("not an ASRSEG01 segment", reason="BAD_SEGMENT")
@@ -111,7 +115,7 @@ def layout(data: Union[bytes, memoryview], size: int) -> Layout:
     return shape
 
 
-def location(data: Union[bytes, memoryview], shape: Layout, index: int) -> Location:
+def location(data: Mapped, shape: Layout, index: int) -> Location:
     """The location in record INDEX. Raises Damaged for an ordinal or an extent that does not exist (rule 5)."""
     _, block, offset, length = RECORD.unpack_from(data, shape.records + index * RECORD.size)
     if block != MANY:
@@ -125,19 +129,19 @@ def location(data: Union[bytes, memoryview], shape: Layout, index: int) -> Locat
     return found
 
 
-def _block(data: Union[bytes, memoryview], shape: Layout, ordinal: int) -> BlockID:
+def _block(data: Mapped, shape: Layout, ordinal: int) -> BlockID:
     if ordinal >= shape.block_count:
         raise Damaged("a segment record names a block that does not exist", reason="BAD_SEGMENT")
     at = shape.blocks + ordinal * BLOCK_ID
     return BlockID(bytes(data[at : at + BLOCK_ID]))
 
 
-def blocks(data: Union[bytes, memoryview], shape: Layout) -> list[BlockID]:
+def blocks(data: Mapped, shape: Layout) -> list[BlockID]:
     """The blocks of the segment, by ordinal."""
     return [_block(data, shape, ordinal) for ordinal in range(shape.block_count)]
 
 
-def entries(data: Union[bytes, memoryview], shape: Layout) -> Iterator[tuple[Digest, Location]]:
+def entries(data: Mapped, shape: Layout) -> Iterator[tuple[Digest, Location]]:
     """All entries, in order of digest."""
     for index in range(shape.record_count):
         at = shape.records + index * RECORD.size

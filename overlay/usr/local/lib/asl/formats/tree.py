@@ -28,8 +28,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Sequence
+from typing import NamedTuple
 
 from asl.errors import Damaged, Unsupported
 
@@ -72,7 +73,7 @@ class Branch(NamedTuple):
     """A child of an upper node: its digest, how many entries lie below it, and the first name there."""
 
     digest: bytes
-    count: int
+    below: int
     first: bytes
 
 
@@ -118,7 +119,7 @@ def encode_upper(level: int, branches: Sequence[Branch]) -> bytes:
     """The payload of the node above level 0 with BRANCHES."""
     parts = [NODE.pack(VERSION, level, 0, len(branches))]
     for branch in branches:
-        parts += (CHILD.pack(branch.digest, branch.count, len(branch.first)), branch.first)
+        parts += (CHILD.pack(branch.digest, branch.below, len(branch.first)), branch.first)
     return b"".join(parts)
 
 
@@ -170,7 +171,9 @@ def _decode_entry(data: bytes) -> Entry:
         at += key_size + value_size
     if at != len(data) or kind not in TYPE_NAMES or content > TREE or mtime_ns >= 1_000_000_000:
         raise _bad("with an entry that makes no sense")
-    return Entry(name, kind, mode & 0o7777, uid, gid, mtime_s, mtime_ns, size, (major, minor), target, tuple(xattrs), flags, content, digest)
+    return Entry(
+        name, kind, mode & 0o7777, uid, gid, mtime_s, mtime_ns, size, (major, minor), target, tuple(xattrs), flags, content, digest
+    )
 
 
 def _decode_upper(payload: bytes, level: int, count: int) -> Node:
@@ -189,5 +192,3 @@ def _decode_upper(payload: bytes, level: int, count: int) -> Node:
 
 def _bad(what: str) -> Damaged:
     return Damaged(f"a tree {what}", reason="BAD_TREE")
-
-

@@ -1,2 +1,94 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The store: put and get artifacts, commit, seal and find snapshots, over any backend.
+
+backends  where bytes lie             state     CURRENT, pure            recovery  opening after any crash
+index     sealed segments, look-up    reader    from digest to bytes     packer    artifacts into blocks
+writer    commits and snapshots       adopt     blocks nobody names      merge     few segments
+contents  recipes and trees read      check     every byte               marker    format version and store id
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from asl.backends import layout
+from asl.backends.posix import Posix, PosixReads
+from asl.errors import Conflict, NotFound, Unavailable, Usage
+from asl.formats import log
+from asl.store import marker, recovery
+from asl.store.reader import Reader
+from asl.store.snapshots import StoredSnapshot, find, listing
+from asl.store.writer import DEFAULT_BLOCK_SIZE, Writer
+
+__all__ = ["Reader", "Store", "StoredSnapshot", "Writer", "init_store", "open_store", "open_writer"]
+
+
+class Store(Reader):
+    """A store open for reading, with its snapshots."""
+
+    def snapshots(self) -> list[StoredSnapshot]:
+        """Every snapshot, oldest first."""
+        return listing(self)
+
+    def find_snapshot(self, text: str) -> StoredSnapshot:
+        """The snapshot that TEXT names: its id, `latest`, or the beginning of its digest. Raises NotFound, Usage."""
+        return find(self, text)
+
+
+def init_store(location: str) -> tuple[str, bool]:
+    """Make an empty store at LOCATION; (its id, True), or (the id of the store that is there, False). Raises Refused, Unavailable."""
+    _only_posix(location)
+    existing = marker.present(location)
+    if existing:
+        return existing, False
+    marker.refuse_foreign(location)
+    backend = Posix.make(location)
+    try:
+        backend.create(layout.LOG, log.FIRST)
+    except Conflict:
+        log.check_header(backend.read(layout.LOG, 0, log.HEADER.size))  # a killed init came this far
+    backend.barrier()
+    backend.replace_head(recovery.encode_head(log.START))
+    try:
+        backend.create(layout.MARKER, marker.encode(marker.new_id()))
+    except Conflict:
+        return marker.check(backend), False
+    backend.barrier()
+    return marker.check(backend), True
+
+
+def open_store(location: str, *, full: bool = False) -> Store:
+    """The store at LOCATION, for reading. With FULL the log is replayed from its first record. Raises NotFound, Damaged, Unsupported."""
+    _only_posix(location)
+    backend = PosixReads(location)
+    _check_marker(backend)
+    return Store(backend, recovery.load(backend, full=full))
+
+
+def open_writer(location: str, *, block_size: Optional[int] = None) -> Writer:
+    """The store at LOCATION, for adding. Raises NotFound, Damaged, Unsupported, Unavailable."""
+    _only_posix(location)
+    backend = Posix(location)
+    _check_marker(backend)
+    return Writer(backend, block_size=block_size or DEFAULT_BLOCK_SIZE)
+
+
+def _check_marker(backend: PosixReads) -> None:
+    try:
+        marker.check(backend)
+    except NotFound as error:
+        raise NotFound(
+            f"there is no store at {backend.location}", reason="NO_STORE", hint=f"asl-admin init {backend.location} makes an empty one"
+        ) from error
+
+
+def _only_posix(location: str) -> None:
+    if "://" in location:
+        raise Unavailable(
+            f"{location}: a store behind a URL needs the remote client, which this version does not have",
+            reason="REMOTE_UNSUPPORTED",
+            hint="name a directory with --store",
+        )
+    if not location:
+        raise Usage("no store was named", reason="NO_STORE", hint="give --store DIR, or set ASL_STORE")

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Optional, Protocol
+from collections.abc import Iterator
+from typing import Optional, Protocol
 
 from asl.errors import NotFound
 from asl.formats import recipe, tree

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a backend owes. Rights are types: a Reads cannot add, and nothing here can overwrite or remove but `head` and `sweep`.
+
+Names are those of backends.layout. All errors are AslError: NotFound, Conflict (the name is taken, or the log has grown),
+Unavailable with reason NO_SPACE, PERMISSION, READ_ONLY, IO_ERROR. After a failed write or barrier a backend promises nothing
+about what is durable: the caller must stop and open the store anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Optional, Protocol
+
+from asl.formats.artifact import Buffer
+
+
+class Reads(Protocol):
+    """Reading. Safe in any number of threads, at any time, beside writers."""
+
+    @property
+    def location(self) -> str:
+        """Where this is, as people write it."""
+
+    def read(self, name: str, offset: int = 0, length: Optional[int] = None) -> bytes:
+        """LENGTH bytes from OFFSET on (to the end when None); fewer where the object ends. Raises NotFound."""
+
+    def size(self, name: str) -> int:
+        """Bytes in the object. Raises NotFound."""
+
+    def names(self, folder: str) -> Iterator[str]:
+        """All names in FOLDER (`blocks`, `segments` …), sorted."""
+
+    def path(self, name: str) -> Optional[str]:
+        """A local file with these bytes, for mmap; None where there is none."""
+
+
+class Staged(Protocol):
+    """An object in the making: invisible until published, gone when dropped or when its process dies."""
+
+    def write(self, data: Buffer) -> None:
+        """Append DATA."""
+
+    def publish(self, name: str) -> None:
+        """Make it NAME, durable up to the next barrier. Raises Conflict when NAME exists; the object is dropped then."""
+
+    def drop(self) -> None:
+        """Forget it. May be called at any time, more than once."""
+
+
+class Adds(Reads, Protocol):
+    """Adding. One thread at a time; several processes at once."""
+
+    def stage(self) -> Staged:
+        """Begin a new object."""
+
+    def create(self, name: str, data: Buffer) -> None:
+        """Make NAME with DATA, create-only. Raises Conflict when NAME exists."""
+
+    def barrier(self) -> None:
+        """Return when everything published so far is durable, names included."""
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold off other writers of the log. Waits for them."""
+
+    def append(self, name: str, data: bytes, at: int) -> None:
+        """Add DATA to the log, durably. Raises Conflict unless it ends at AT. Only within lock()."""
+
+    def cut(self, name: str, at: int) -> None:
+        """Cut a torn tail off the log at AT, keeping what is cut in tmp/. Only within lock()."""
+
+    def replace_head(self, data: bytes) -> None:
+        """Replace meta/head atomically and durably. Only within lock()."""
+
+    def sweep(self) -> int:
+        """Remove what dead processes left in tmp/; the number removed. Only within lock()."""

@@ -1,0 +1,54 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which store a command works on: --store, else ASL_STORE, else what /run/asl/mode and asl.conf say."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from asl import paths
+from asl.cli.context import Context
+from asl.errors import Unavailable
+from asl.store import Store, Writer, open_store, open_writer
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --store to a command."""
+    parser.add_argument("--store", metavar="DIR|URL", help="the store (default: ASL_STORE, else what /run/asl/mode and asl.conf say)")
+
+
+def mode() -> str:
+    """The word in /run/asl/mode: local, remote or none; empty where preflight has not run."""
+    try:
+        with open(paths.run("mode"), encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def location(args: argparse.Namespace, context: Context) -> str:
+    """Where the store is. Raises Unavailable when nothing says so."""
+    named = args.store or os.environ.get("ASL_STORE")
+    if named:
+        return str(named)
+    decided = mode() or context.config.mode
+    if decided == "remote":
+        return context.config.remote_endpoint or ""
+    if decided == "none":
+        raise Unavailable(
+            "preflight found no place for an intake (/run/asl/mode says none)",
+            reason="MODE_NONE",
+            hint="asl-intake preflight says why; or name a store with --store",
+        )
+    return context.config.local_mount
+
+
+def open_readonly(args: argparse.Namespace, context: Context) -> Store:
+    """The store, for reading."""
+    return open_store(location(args, context))
+
+
+def open_for_adding(args: argparse.Namespace, context: Context) -> Writer:
+    """The store, for adding."""
+    return open_writer(location(args, context), block_size=context.config.block_size)

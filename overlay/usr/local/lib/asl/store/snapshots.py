@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Snapshots as people ask for them: by id, by digest, newest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from asl.errors import NotFound, Usage
+from asl.formats import canonical
+from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
+from asl.formats.snapshot import About, Manifest
+from asl.store import recovery
+from asl.store.reader import Reader
+from asl.store.state import Snapshot
+
+# A digest may be shortened to this many characters: fewer would be mistaken for an id too easily.
+SHORTEST_DIGEST = 8
+
+
+@dataclass(frozen=True)
+class StoredSnapshot:
+    """A snapshot in a store. `id` is its number there; `digest` is the content digest, equal for equal content."""
+
+    store: Reader
+    snapshot: Snapshot
+    pinned: bool
+
+    @property
+    def id(self) -> int:
+        return self.snapshot.id
+
+    @property
+    def about(self) -> About:
+        return self.snapshot.about
+
+    @property
+    def digest(self) -> str:
+        return self.about.manifest.hex()
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What it contains. Raises Damaged."""
+        return Manifest.decode(self.store.payload(self.about.manifest, TAG_MANIFEST))
+
+    @cached_property
+    def receipt(self) -> dict[str, Any]:
+        """When, where and how it was read. Raises Damaged."""
+        return canonical.decode(self.store.payload(self.about.receipt, TAG_RECEIPT), "a receipt")
+
+    def document(self) -> dict[str, Any]:
+        """What a listing shows."""
+        about = self.about
+        return {
+            "snapshot": str(self.id), "digest": self.digest, "domain": about.domain, "sealed": about.sealed, "logseq": self.snapshot.logseq,
+            "sources": list(about.sources), "labels": dict(about.labels), "size": about.size, "files": about.files,
+            "losses": about.losses, "pinned": self.pinned,
+        }  # fmt: skip
+
+
+def listing(store: Reader) -> list[StoredSnapshot]:
+    """Every snapshot, oldest first. Replays the whole log: a checkpoint knows only the snapshots after it."""
+    state = recovery.load(store.backend, full=True)
+    return [StoredSnapshot(store, each, each.id in state.pins) for each in state.snapshots]
+
+
+def find(store: Reader, text: str) -> StoredSnapshot:
+    """The snapshot that TEXT names: its id, `latest`, or the beginning of its digest. Raises NotFound, Usage."""
+    known = listing(store)
+    if text == "latest" and known:
+        return known[-1]
+    if text.isdigit() and len(text) < SHORTEST_DIGEST:
+        found = [each for each in known if each.id == int(text)]
+    else:
+        if len(text) < SHORTEST_DIGEST and text != "latest":
+            hint = f"give its id, {SHORTEST_DIGEST} or more characters of its digest, or latest"
+            raise Usage(f"{text!r} does not name a snapshot", hint=hint)
+        # Equal digests are equal content: the newest one stands for all.
+        found = [each for each in known if each.digest.startswith(text.lower())]
+        if len({each.digest for each in found}) > 1:
+            raise Usage(f"{text!r} is the beginning of more than one snapshot's digest", hint="give more characters")
+    if not found:
+        what = f"{store.backend.location}: there is no snapshot {text}"
+        raise NotFound(what, reason="NO_SNAPSHOT", hint="asl-admin snapshots lists them")
+    return found[-1]

@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CURRENT: what a log says is visible. Pure: records in, state out.
+
+CURRENT = checkpoint + replay(log)          (ASL/STORE-INDEX: Index(S, L) = Snapshot[S] + replay(log[0:L]))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from asl.errors import Damaged
+from asl.formats import log, records
+from asl.formats.log import Position, Record
+from asl.formats.snapshot import About, Checkpoint
+
+
+class Snapshot(NamedTuple):
+    """A snapshot as its anchor shows it. `logseq` is the anchor's own (the snapshot's log position)."""
+
+    id: int
+    logseq: int
+    root: bytes
+    about: About
+
+
+@dataclass
+class State:
+    """The state behind `position`. Segments are in the order of their seals; the newest is last."""
+
+    position: Position = log.START
+    segments: dict[int, bytes] = field(default_factory=dict)
+    tombstones: dict[tuple[int, bytes], int] = field(default_factory=dict)
+    pins: set[int] = field(default_factory=set)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    last_snapshot: int = 0
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> State:
+        """The state that CHECKPOINT holds. Snapshots before it are not in it."""
+        return cls(
+            checkpoint.position,
+            dict(checkpoint.segments),
+            {(domain, digest): logseq for domain, digest, logseq in checkpoint.tombstones},
+            set(checkpoint.pins),
+            [],
+            checkpoint.snapshot - 1,
+        )
+
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint of the snapshot that would be sealed next."""
+        stones = tuple(sorted((domain, digest, logseq) for (domain, digest), logseq in self.tombstones.items()))
+        return Checkpoint(self.last_snapshot + 1, self.position, tuple(self.segments.items()), stones, tuple(sorted(self.pins)))
+
+    def replay(self, entries: Iterable[Record]) -> State:
+        """Apply ENTRIES in order and return self. Raises Damaged for a record that contradicts the state."""
+        for record in entries:
+            handler = _HANDLERS.get(record.kind)
+            if handler:  # an unknown kind is skipped; the chain covers it
+                handler(self, record)
+            self.position = record.after
+        return self
+
+    def hidden(self, digest: bytes, domain_id: int = 0) -> bool:
+        """True when a tombstone of this domain hides the artifact."""
+        return (domain_id, digest) in self.tombstones
+
+
+def _seal(state: State, record: Record) -> None:
+    seal = records.Seal.decode(record.payload)
+    if seal.segment_id in state.segments:
+        raise Damaged(f"log record {record.logseq} seals segment {seal.segment_id} a second time", reason="BAD_LOG")
+    state.segments[seal.segment_id] = seal.segment_hash
+
+
+def _drop(state: State, record: Record) -> None:
+    for segment_id in records.decode_drop(record.payload):
+        if state.segments.pop(segment_id, None) is None:
+            raise Damaged(f"log record {record.logseq} drops segment {segment_id}, which is not visible", reason="BAD_LOG")
+
+
+def _tombstone(state: State, record: Record) -> None:
+    stone = records.Tombstone.decode(record.payload, lift=False)
+    state.tombstones[(stone.domain_id, stone.digest)] = record.logseq
+
+
+def _lift(state: State, record: Record) -> None:
+    stone = records.Tombstone.decode(record.payload, lift=True)
+    if state.tombstones.get((stone.domain_id, stone.digest)) == stone.lifts:
+        del state.tombstones[(stone.domain_id, stone.digest)]
+
+
+def _anchor(state: State, record: Record) -> None:
+    # That the root is the digest of checkpoint() is checked where the checkpoint is used, and by store.check for all.
+    anchor = records.Anchor.decode(record.payload)
+    if anchor.snapshot_id != state.last_snapshot + 1:
+        raise Damaged(f"log record {record.logseq} anchors snapshot {anchor.snapshot_id} after {state.last_snapshot}", reason="BAD_LOG")
+    state.last_snapshot = anchor.snapshot_id
+    state.snapshots.append(Snapshot(anchor.snapshot_id, record.logseq, anchor.root, About.decode(anchor.about)))
+
+
+def _pin(state: State, record: Record) -> None:
+    state.pins.add(records.decode_number(record.payload))
+
+
+def _unpin(state: State, record: Record) -> None:
+    state.pins.discard(records.decode_number(record.payload))
+
+
+_HANDLERS = {
+    records.SEGMENT_SEAL: _seal,
+    records.SEGMENT_DROP: _drop,
+    records.TOMBSTONE: _tombstone,
+    records.TOMBSTONE_LIFT: _lift,
+    records.SNAPSHOT_ANCHOR: _anchor,
+    records.SNAPSHOT_PIN: _pin,
+    records.SNAPSHOT_UNPIN: _unpin,
+}

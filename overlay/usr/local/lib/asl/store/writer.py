@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing: put artifacts, make them visible, seal snapshots. Many writers may write to one store at once.
+
+The order of every commit, and what a crash leaves after each step:
+ 1. the blocks           blocks nobody names: the next writer takes them in (adopt)
+ 2. barrier, the segment  a segment the log does not know: invisible
+ 3. barrier, the record   committed; the caller was not told, asks again and finds it done
+ 4. barrier, meta/head    acknowledged
+Invariant: a name never becomes readable before what it names is behind a barrier.
+A failed write or barrier is final for the writer: the kernel may have dropped the dirty pages and call the next one a success.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Optional
+
+from asl.backends import layout
+from asl.backends.base import Adds
+from asl.errors import AslError, Conflict, Unavailable
+from asl.formats import artifact, records, segment
+from asl.formats import log as log_format
+from asl.formats.artifact import Buffer
+from asl.formats.snapshot import About
+from asl.names import Digest
+from asl.store import adopt, merge, recovery
+from asl.store.packer import Packer, Sealed
+from asl.store.reader import Reader
+from asl.store.state import Snapshot, State
+
+DEFAULT_BLOCK_SIZE = 64 * 1024 * 1024
+# An artifact from this size on is not packed with others: it gets blocks of its own.
+LARGE = 8 * 1024 * 1024
+# Sealed blocks between two commits: 1 GiB at the default size. A kill loses nothing stored, only the work of adopting them.
+BLOCKS_PER_COMMIT = 16
+
+
+class Writer(Reader):
+    """A reader that can add. One thread at a time. Use as a context manager; leaving it without commit() abandons open work."""
+
+    backend: Adds
+
+    def __init__(self, backend: Adds, *, block_size: int = DEFAULT_BLOCK_SIZE) -> None:
+        super().__init__(backend, State())
+        self._packer = Packer(backend, block_size)
+        self._pending: dict[Digest, Optional[segment.Location]] = {}
+        self._sealed_blocks = 0
+        self._broken: Optional[AslError] = None
+        self.bytes_stored = 0
+        with self._guard(), backend.lock():
+            self.state = recovery.load(backend)
+            recovery.repair_tail(backend, self.state)
+            recovery.write_missing_checkpoints(backend)
+            backend.sweep()
+        self.index.follow(self.state)
+        self.adopted = self._adopt()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._packer.abandon()
+
+    def has(self, digest: bytes) -> bool:
+        """True when the artifact is visible, or will be after the next commit()."""
+        return digest in self._pending or super().has(digest)
+
+    def put(self, payload: Buffer, type_tag: Optional[int] = None) -> Digest:
+        """Store an artifact and return its digest. Visible after commit(). Raises Unavailable."""
+        digest = artifact.digest(payload, type_tag)
+        self.add(digest, payload, type_tag)
+        return digest
+
+    def add(self, digest: Digest, payload: Buffer, type_tag: Optional[int] = None) -> bool:
+        """Store the artifact with DIGEST, which the caller has computed; True when it was new."""
+        if self.has(digest):
+            return False
+        head = artifact.header(len(payload), type_tag)
+        with self._guard():
+            if len(payload) >= LARGE:
+                self._add_large(digest, head, payload)
+            else:
+                self._pending[digest] = None
+                self._took(self._packer.add(digest, head, payload))
+            if self._sealed_blocks >= BLOCKS_PER_COMMIT:
+                self._commit()
+        return True
+
+    def _add_large(self, digest: Digest, head: bytes, payload: Buffer) -> None:
+        extents, at = [], 0
+        view = memoryview(payload)
+        first: Buffer = head + bytes(view[: LARGE - len(head)])
+        while at < len(head) + len(view):
+            part = first if at == 0 else view[at - len(head) : at - len(head) + LARGE]
+            block_id, size = self._packer.part(digest, at, part)
+            extents.append(segment.Extent(block_id, 0, len(part)))
+            self.bytes_stored += size
+            at += len(part)
+        self._pending[digest] = extents
+        self._sealed_blocks += 1
+
+    def _took(self, sealed: Optional[Sealed]) -> None:
+        if sealed is None:
+            return
+        self.bytes_stored += sealed.stored_size
+        self._sealed_blocks += 1
+        for digest, offset, length in sealed.artifacts:
+            self._pending[Digest(digest)] = (segment.Extent(sealed.block, offset, length),)
+
+    def get(self, digest: bytes) -> artifact.Artifact:
+        """As Reader.get; what was put and not committed yet is committed first."""
+        if digest in self._pending:
+            self.commit()
+        return super().get(digest)
+
+    def commit(self) -> State:
+        """Make every artifact put so far visible, all or none. Returns the state that shows them. Raises Unavailable."""
+        with self._guard():
+            return self._commit()
+
+    def _commit(self) -> State:
+        self._took(self._packer.seal())
+        entries = [(digest, location) for digest, location in self._pending.items() if location]
+        if entries:
+            self.backend.barrier()
+            data = segment.encode(entries)
+            segment_id = self._publish_segment(data)
+            self.backend.barrier()
+            self._append([(records.SEGMENT_SEAL, records.Seal(segment_id, hashlib.sha256(data).digest()).encode())])
+        self._pending.clear()
+        self._sealed_blocks = 0
+        return self.state
+
+    def _publish_segment(self, data: bytes) -> int:
+        """Give DATA the next free segment id: create-only settles it between writers."""
+        taken = [layout.parse_number(name) or 0 for name in self.backend.names("segments")]
+        segment_id = max([*taken, *self.state.segments], default=0) + 1
+        while True:
+            try:
+                self.backend.create(layout.segment(segment_id), data)
+            except Conflict:
+                segment_id += 1
+            else:
+                return segment_id
+
+    def _append(self, payloads: Sequence[tuple[int, bytes]]) -> None:
+        with self.backend.lock():
+            self._catch_up()
+            self._append_locked(payloads)
+        self.index.follow(self.state)
+
+    def _catch_up(self) -> None:
+        recovery.refresh(self.backend, self.state)
+        recovery.repair_tail(self.backend, self.state)
+
+    def _append_locked(self, payloads: Sequence[tuple[int, bytes]]) -> None:
+        start, position, data = self.state.position, self.state.position, b""
+        for kind, payload in payloads:
+            record, position = log_format.encode(position, kind, payload)
+            data += record
+        self.backend.append(layout.LOG, data, start.offset)
+        self.backend.barrier()
+        self.state.replay(log_format.records(data, start))
+        self.backend.replace_head(recovery.encode_head(self.state.position))
+
+    def seal_snapshot(self, about: About) -> Snapshot:
+        """Commit, and seal what ABOUT names as the next snapshot. Acknowledged when this returns. Raises Unavailable."""
+        with self._guard():
+            self._commit()
+            merge.merge_segments(self)
+            with self.backend.lock():
+                self._catch_up()
+                checkpoint = self.state.checkpoint()
+                data = checkpoint.encode()
+                anchor = records.Anchor(checkpoint.snapshot, hashlib.sha256(data).digest(), about.encode())
+                self._append_locked([(records.SNAPSHOT_ANCHOR, anchor.encode())])
+                self.backend.create(layout.snapshot(checkpoint.snapshot), data)
+                self.backend.barrier()
+            self.index.follow(self.state)
+        return self.state.snapshots[-1]
+
+    def replace_segments(self, old: Sequence[int], data: bytes) -> None:
+        """Make the segment DATA visible and OLD invisible, in one step. Used by merge."""
+        segment_id = self._publish_segment(data)
+        self.backend.barrier()
+        with self.backend.lock():
+            self._catch_up()
+            if all(number in self.state.segments for number in old):  # else another writer merged them meanwhile
+                seal = records.Seal(segment_id, hashlib.sha256(data).digest()).encode()
+                self._append_locked([(records.SEGMENT_SEAL, seal), (records.SEGMENT_DROP, records.encode_drop(old))])
+        self.index.follow(self.state)
+
+    def record(self, kind: int, payload: bytes) -> None:
+        """Append one record of policy (tombstone, lift, pin, unpin)."""
+        with self._guard():
+            self._append([(kind, payload)])
+
+    def _adopt(self) -> int:
+        """Take in sealed blocks that no segment names: what a killed writer had stored. The number of artifacts."""
+        found = adopt.adoptable(self.backend, self.index.blocks())
+        for digest, location in found:
+            if not self.has(digest):
+                self._pending[digest] = location
+        return len(found)
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Refuse everything after a failure: what is durable is not known until the store is opened anew."""
+        if self._broken is not None:
+            raise Unavailable("a write to the store failed earlier in this process; open it anew", reason="STORE_BROKEN") from self._broken
+        try:
+            yield
+        except Unavailable as error:
+            self._broken = error
+            raise
