@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take an overlay away again: everything that was laid, and the state that was made since. What others put there stays, and is named.
+
+The engine goes last: as long as its folder is there, an interrupted removal can be run again, and where it is gone nothing is left.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Optional
+
+from asl.errors import AslError, Refused
+from asl.overlay import services
+from asl.overlay.bundle import LAID_INDEX
+from asl.overlay.compare import laid
+from asl.overlay.contract import Contract, Entry
+from asl.overlay.index import Index
+from asl.overlay.lay import Guards, Request, carry_out, refuse_fixed_root, refuse_running_job
+from asl.overlay.plan import Step
+from asl.overlay.root import Root, look
+
+
+def remove(root: Root, fallback: Optional[Contract], request: Request, guards: Guards) -> dict[str, Any]:
+    """Take away what is laid on ROOT. FALLBACK is the contract to go by where the laid one cannot be read any more.
+
+    Raises Refused: NOT_LIVE_ROOT, INTAKE_RUNNING, MOUNTED; Unavailable: LAY_FAILED, NOT_LAID (and there is no fallback).
+    """
+    refuse_fixed_root(root, request, guards)
+    contract, found = _laid_or(fallback, root)
+    _refuse_mounts(contract, root)
+    removal = _Removal(root)
+    for entry in contract.of("unit", "tool", "config"):
+        removal.file(entry)
+    for line in found.lines if found else ():
+        if contract.entry_for(line.path).type == "file":
+            removal.file(contract.entry_for(line.path))
+    for entry in contract.of("state"):
+        removal.state(entry, contract)
+    for entry in reversed(contract.of("mount", "config")):
+        removal.folder(entry.path)
+    for entry in contract.entries:
+        if entry.type == "tree":
+            removal.tree(entry)
+    for path in reversed(found.made if found else ()):
+        removal.folder(path)
+    steps = removal.steps
+    if steps:
+        refuse_running_job("remove the tools", request, guards)
+    if request.services and services.booted(root):
+        stop = services.stop_steps(contract)
+        steps = stop + steps + ([services.reload_step()] if any(step.kind == "unit" for step in steps) else [])
+    return {**carry_out(steps, root, request), "kept": removal.kept, "notes": []}
+
+
+def _laid_or(fallback: Optional[Contract], root: Root) -> tuple[Contract, Optional[Index]]:
+    try:
+        return laid(root)
+    except AslError:
+        if fallback is None:
+            raise
+        return fallback, None
+
+
+def _refuse_mounts(contract: Contract, root: Root) -> None:
+    """A store that is mounted is in use, and nothing below a mount is ever removed. State itself may lie on a mounted memory."""
+    suspects = [root.at(entry.path) for entry in contract.of("mount")]
+    for entry in contract.of("state"):
+        suspects += [os.path.join(folder, name) for folder, names, _ in os.walk(root.at(entry.path)) for name in names]
+    for where in suspects:
+        if os.path.ismount(where):
+            what = f"cannot remove the overlay: something is mounted at {where}"
+            raise Refused(what, reason="MOUNTED", hint=f"umount {where}, then run it again")
+
+
+class _Removal:
+    """The steps so far, and what they leave behind."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.steps: list[Step] = []
+        self.kept: list[str] = []
+        self._gone: set[str] = {LAID_INDEX}
+
+    def file(self, entry: Entry) -> None:
+        """Remove a file or a link; a directory in its place is not ours."""
+        seen = look(self.root.at(entry.path))
+        if entry.type == "file" and seen and entry.path not in self._gone:
+            if seen.type == "directory":
+                self.kept.append(entry.path)
+            else:
+                self._add(entry.path, entry.kind, Path(self.root.at(entry.path)).unlink)
+
+    def state(self, entry: Entry, contract: Contract) -> None:
+        """Remove a state directory with all that tools left in it; one that is a link or a mount itself is only emptied."""
+        where = self.root.at(entry.path)
+        if any(posixpath.dirname(entry.path) == each.path for each in contract.of("state")) or look(where) is None:
+            return
+        if not os.path.islink(where) and not os.path.ismount(where):
+            self._add(entry.path, entry.kind, partial(shutil.rmtree, where))
+            return
+        self.kept.append(entry.path)
+        for name in sorted(os.listdir(where)):
+            self._add(f"{entry.path}/{name}", entry.kind, partial(_remove_any, os.path.join(where, name)))
+
+    def tree(self, entry: Entry) -> None:
+        """Remove a directory in which every file is the overlay's own."""
+        where = self.root.at(entry.path)
+        if look(where):
+            self._add(entry.path, entry.kind, partial(_remove_any, where))
+
+    def folder(self, path: str) -> None:
+        """Remove a directory if these steps leave it empty."""
+        where = self.root.at(path)
+        seen = look(where)
+        if seen is None or seen.type != "directory" or path in self._gone:
+            return
+        if {f"{path}/{name}" for name in os.listdir(where)} <= self._gone:
+            self._add(path, "folder", Path(where).rmdir)
+        else:
+            self.kept.append(path)
+
+    def _add(self, path: str, kind: str, run: Callable[[], None]) -> None:
+        self._gone.add(path)
+        self.steps.append(Step(f"remove {path}", path, kind, run))
+
+
+def _remove_any(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
