@@ -1,0 +1,44 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Everything here sets up what it needs by itself: Debian packages and a virtual environment in .venv.
+
+PYTHON3 ?= python3
+PYTHON  := .venv/bin/python
+SETUP   := $(PYTHON3) -B tests/rig/bootstrap.py
+PYTEST  := $(PYTHON) -B -m pytest
+
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: setup-demo overlay ## boot a crashed host, rescue it, restore from what was rescued (needs root)
+	@$(PYTHON) -B demo/demo.py
+
+test: setup overlay ## every test: style, unit, Molecule, round trips (needs root)
+	@$(PYTEST) tests/unit tests/integration
+
+lint: setup ## ruff, mypy, ansible-lint, yamllint
+	@$(PYTEST) -q tests/integration/test_style.py
+
+faults: setup overlay ## the long fault runs: 300 kills, 1,000 bit flips (needs root)
+	@ASL_KILLS=300 ASL_FLIPS=1000 $(PYTEST) tests/integration/test_kills.py tests/integration/test_flips.py
+
+overlay: setup-demo ## build libasl.so for x86_64 and aarch64
+	@$(MAKE) --no-print-directory -C native PYTHON=$(CURDIR)/$(PYTHON)
+
+build: setup-demo overlay ## the collection's artifact, into .cache/
+	@.venv/bin/ansible-galaxy collection build --force --output-path .cache
+
+setup: ## what make test needs
+	@$(SETUP) test
+
+setup-demo:
+	@$(SETUP) demo
+
+clean: ## what was built; keeps .venv and the images in the cache
+	@$(MAKE) --no-print-directory -C native clean
+	@rm -rf .cache reports
+
+.PHONY: help demo test lint faults overlay build setup setup-demo clean
