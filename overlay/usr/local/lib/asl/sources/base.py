@@ -8,14 +8,23 @@ the last. A *loss* is anything that was there and could not be taken as it is: i
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator, NamedTuple, Optional, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
 
+from asl.errors import Usage
 from asl.formats import recipe
+
+if TYPE_CHECKING:
+    from asl.sources.visit import Visit
 
 DATA, HOLE, UNREAD = recipe.DATA, recipe.HOLE, recipe.UNREAD
 # Reads are this long and begin at multiples of it: a multiple of every page and sector size, small enough to stay in cache.
 READ_SIZE = 1024 * 1024
+# Losses listed one by one; a dying disk can have millions, so the others are only counted.
+MAX_LOSSES = 10_000
 
 
 class Piece(NamedTuple):
@@ -52,3 +61,62 @@ class Content(Protocol):
 
     def pieces(self) -> Pieces:
         """All of it, once, in order. Read errors become UNREAD pieces and losses, never exceptions."""
+
+
+class Source:
+    """What an intake reads: a tree of names (root_kind "tree") or one run of bytes ("recipe").
+
+    Used as a context manager: entering it opens what has to be open (and mounts), leaving it puts everything back. `walk()` is
+    for trees, `content()` for the others; each is called once. Losses gather in `losses` while either is consumed.
+    """
+
+    kind = ""
+    root_kind = "recipe"
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self.view: Optional[str] = None
+        """How the source was looked at where that changes what is seen ("journal not replayed"); part of the manifest."""
+        self.losses: list[Loss] = []
+        self.losses_omitted = 0
+        self.notes: list[str] = []
+
+    def __enter__(self) -> Source:
+        """Open. Raises Refused, Unavailable."""
+        return self
+
+    def __exit__(self, _type: Optional[type[BaseException]], _error: Optional[BaseException], _traceback: Optional[TracebackType]) -> None:
+        """Close and put back."""
+
+    def lose(self, what: str, where: str, why: str) -> None:
+        """List a loss; beyond MAX_LOSSES only count it."""
+        if len(self.losses) < MAX_LOSSES:
+            self.losses.append(Loss(what, where, why))
+        else:
+            self.losses_omitted += 1
+
+    def details(self) -> dict[str, Any]:
+        """What the receipt says of this source beside its name: integers, strings and lists of strings."""
+        return {}
+
+    def estimate(self) -> Optional[int]:
+        """About how many bytes there are to read; None where nobody knows before the end."""
+        return None
+
+    def walk(self) -> Iterator[Visit]:
+        """Every name of the tree, depth first, in byte order of names."""
+        raise Usage(f"{self.spec} is no tree", reason="NOT_A_TREE")
+
+    def content(self) -> Content:
+        """The one run of bytes."""
+        raise Usage(f"{self.spec} is a tree, not one run of bytes", reason="NOT_A_CONTENT")
+
+
+def why(error: OSError) -> str:
+    """The system's own words for ERROR, without the path."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def shown(path: bytes) -> str:
+    """PATH as it stands in losses: surrogate-escaped text (PEP 383), "." for the root."""
+    return os.fsdecode(path) or "."

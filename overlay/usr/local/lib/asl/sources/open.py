@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a specification (`tree:/path`) to a source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from asl.errors import Unavailable, Usage
+from asl.sources.base import Source
+
+FORMS = "tree:/path, fs:/dev/sda2, device:/dev/sda, stream:/path or stream:-"
+
+
+def open_source(spec: str, exclude_paths: Sequence[str] = ()) -> Source:
+    """The source that SPEC names; nothing is opened or mounted before it is entered. EXCLUDE_PATHS are left out of trees.
+
+    Raises Usage for what cannot be meant, Unavailable for a kind this engine cannot read."""
+    scheme, colon, path = spec.partition(":")
+    if not colon or not scheme:
+        raise Usage(f"{spec!r} names no kind of source", reason="BAD_SOURCE", hint=f"sources are {FORMS}")
+    if scheme == "zfs":
+        raise Unavailable(
+            f"{spec}: this engine cannot read ZFS datasets by itself yet", reason="ZFS_UNAVAILABLE",
+            hint="import the pool read-only, mount the dataset and give it as tree:/path",
+        )  # fmt: skip
+    if scheme not in ("tree", "fs", "device", "stream"):
+        raise Usage(f"{spec}: {scheme!r} is no kind of source", reason="BAD_SOURCE", hint=f"sources are {FORMS}")
+    if not path:
+        raise Usage(f"{spec!r} names no path", reason="BAD_SOURCE", hint=f"sources are {FORMS}")
+    if not path.startswith("/") and spec != "stream:-":
+        raise Usage(f"{spec}: the path is not absolute", reason="BAD_SOURCE", hint=f"did you mean {scheme}:{os.path.abspath(path)}?")
+    if "\0" in path:
+        raise Usage(f"{spec!r}: there is a NUL in the path", reason="BAD_SOURCE")
+    return _open(scheme, spec, path, exclude_paths)
+
+
+def _open(scheme: str, spec: str, path: str, exclude_paths: Sequence[str]) -> Source:
+    # Each kind is imported when it is used: most runs need one.
+    if scheme == "tree":
+        from asl.sources.tree import TreeSource, check_tree_path
+
+        check_tree_path(spec, path)
+        return TreeSource(spec, path, exclude_paths)
+    raise Unavailable(f"{spec}: sources of this kind cannot be read yet", reason="UNSUPPORTED_SOURCE")

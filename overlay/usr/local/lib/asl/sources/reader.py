@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading a file descriptor from front to back, past errors.
+
+A stretch that fails is read again in smaller and smaller steps down to one sector, so that an error costs no more than the
+sectors that are bad. The smallest steps bypass the page cache where the kernel allows it (open(2), O_DIRECT): through the
+cache one bad sector fails its whole page.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Callable, Optional
+
+from asl.sources.base import DATA, HOLE, READ_SIZE, UNREAD, Piece, Pieces, why
+
+SECTOR = 512
+STEPS = (64 * 1024, 4096)
+# These say that the caller is wrong, not the disk.
+_BUGS = (errno.EBADF, errno.EFAULT)
+# The device is not there any more: reading each sector of the rest would only take hours to say the same.
+_GONE = (errno.ENODEV, errno.ENOMEDIUM)
+# Content larger than this is dropped from the page cache as it is read: it would only push out what the machine needs.
+_KEEP = 8 * READ_SIZE
+
+Report = Callable[[int, int, str], None]
+
+
+class Reader:
+    """Reads FD into one page-aligned buffer. REPORT(offset, length, why) is called once for each unread range."""
+
+    def __init__(self, fd: int, report: Report, *, sector: int = SECTOR, buffer: Optional[memoryview] = None) -> None:
+        self._fd = fd
+        self._report = report
+        self._sector = sector
+        self._buffer = aligned_buffer() if buffer is None else buffer
+        self._direct: Optional[int] = None
+        self._bad = (0, 0, "")
+        self._gone = ""
+
+    def close(self) -> None:
+        """Close what was opened here; FD stays the caller's."""
+        if self._direct is not None and self._direct >= 0:
+            os.close(self._direct)
+        self._direct = None
+
+    def pieces(self, start: int, end: int) -> Pieces:
+        """The bytes from START to END as data and unread pieces, neighbouring unread ranges joined.
+
+        Ends early, with fewer bytes covered, where the file itself ends."""
+        self._bad = (start, 0, "")
+        for piece in self._raw(start, end):
+            if piece.kind == UNREAD:
+                continue
+            if self._bad[1]:
+                yield self._flush()
+            yield piece
+        if self._bad[1]:
+            yield self._flush()
+
+    def _flush(self) -> Piece:
+        start, length, reason = self._bad
+        self._bad = (start + length, 0, "")
+        self._report(start, length, reason)
+        return Piece(UNREAD, length)
+
+    def _lost(self, at: int, length: int, reason: str) -> Piece:
+        start, known, first = self._bad
+        self._bad = (start, known + length, first) if known else (at, length, reason)
+        return Piece(UNREAD, length)
+
+    def _raw(self, at: int, end: int) -> Pieces:
+        large = end - at > _KEEP
+        while at < end:
+            size = min(READ_SIZE - at % READ_SIZE, end - at)
+            if self._gone:
+                yield self._lost(at, end - at, self._gone)
+                return
+            try:
+                count = os.preadv(self._fd, [self._buffer[:size]], at)
+            except OSError as error:
+                self._judge(error)
+                yield from self._refine(at, at + size, STEPS)
+                at += size
+                continue
+            if count == 0:
+                return
+            yield Piece(DATA, count, self._buffer[:count])
+            if large:
+                drop_cache(self._fd, at, count)
+            at += count
+
+    def _refine(self, at: int, end: int, steps: tuple[int, ...]) -> Pieces:
+        """Read a stretch that failed in steps of steps[0], each that fails again in smaller ones."""
+        step = steps[0] if steps else self._sector
+        while at < end:
+            size = min(step - at % step, end - at)
+            if self._gone:
+                yield self._lost(at, end - at, self._gone)
+                return
+            try:
+                count = self._read_step(at, size, direct=not steps)
+            except OSError as error:
+                self._judge(error)
+                if steps:
+                    yield from self._refine(at, at + size, steps[1:])
+                else:
+                    yield self._lost(at, size, why(error))
+                at += size
+                continue
+            if count == 0:
+                return
+            yield Piece(DATA, count, self._buffer[:count])
+            at += count
+
+    def _judge(self, error: OSError) -> None:
+        if error.errno in _BUGS:
+            raise error
+        if error.errno in _GONE:
+            self._gone = why(error)
+
+    def _read_step(self, at: int, size: int, *, direct: bool) -> int:
+        fd = self._direct_fd() if direct and at % self._sector == 0 and size == self._sector else -1
+        if fd >= 0:
+            try:
+                return os.preadv(fd, [self._buffer[:size]], at)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+        return os.preadv(self._fd, [self._buffer[:size]], at)
+
+    def _direct_fd(self) -> int:
+        if self._direct is None:
+            self._direct = -1
+            with suppress(OSError):
+                self._direct = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_DIRECT)
+        return self._direct
+
+
+def aligned_buffer() -> memoryview:
+    """READ_SIZE bytes that begin at a page, as O_DIRECT wants it."""
+    return memoryview(mmap.mmap(-1, READ_SIZE))
+
+
+def drop_cache(fd: int, at: int, length: int) -> None:
+    """Tell the kernel that this range will not be read again (posix_fadvise). Not every file can be told."""
+    with suppress(OSError):
+        os.posix_fadvise(fd, at, length, os.POSIX_FADV_DONTNEED)
+
+
+def extents(fd: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """(DATA or HOLE, start, end) over the first SIZE bytes as the filesystem knows them (lseek(2), SEEK_DATA).
+
+    Ends early where the file has become shorter. A filesystem that cannot tell gives one run of data."""
+    at = 0
+    while at < size:
+        try:
+            data = min(os.lseek(fd, at, os.SEEK_DATA), size)
+            after = min(os.lseek(fd, data, os.SEEK_HOLE), size) if data < size else size
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                yield DATA, at, size
+                return
+            data = after = max(at, min(size, os.fstat(fd).st_size))
+            size = data
+        if data > at:
+            yield HOLE, at, data
+        if after > data:
+            yield DATA, data, after
+        if after <= at:
+            return
+        at = after
