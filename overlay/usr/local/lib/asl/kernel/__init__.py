@@ -27,7 +27,7 @@ __all__ = ["Kernel", "ChunkParams", "Buffer", "PAGE", "LIBRARY", "load", "choose
 LIBRARY = Path(__file__).resolve().parents[2] / "libasl.so"  # beside the engine: lib/asl/kernel/ -> lib/libasl.so
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def load() -> Kernel:
     """The kernel of this process. Chosen at the first call; never fails, since the twin is always there."""
     return choose(LIBRARY, os.environ)

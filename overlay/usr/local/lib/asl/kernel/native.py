@@ -19,7 +19,7 @@ ABI = 1  # ASL_ABI
 ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits"}  # ASL_EBOUNDS, ASL_EPARAMETERS
 BATCH = 4096  # results asked for in one call: 32 or 64 KiB of arrays
 
-ELF64 = struct.Struct("<4sBB12xH20xQ10xHHH2x")  # magic, class, byte order, machine, e_shoff, e_shentsize, e_shnum, e_shstrndx
+ELF64 = struct.Struct("<4sBB12xH20xQ10xHH2x")  # magic, class, byte order, e_machine, e_shoff, e_shentsize, e_shnum
 ELF_MACHINES = {3: "i386", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 
 
@@ -105,7 +105,7 @@ def _elf_machine(path: Path) -> str:
         head, size = file.read(ELF64.size), os.fstat(file.fileno()).st_size
     if len(head) < ELF64.size or head[:4] != b"\x7fELF":
         raise Unusable(f"{path} is not a library")
-    _, kind, order, machine, table, entry, entries, _ = ELF64.unpack(head)
+    _, kind, order, machine, table, entry, entries = ELF64.unpack(head)
     if (kind, order) == (2, 1) and table + entry * entries > size:  # the section table lies at the end of the file
         raise Unusable(f"{path} is incomplete")
     return ELF_MACHINES.get(machine, f"ELF machine {machine}")
@@ -115,8 +115,12 @@ def _probe(path: Path, kernel: NativeKernel) -> None:
     """Hold the library against the twin on 16 KiB of data and zero pages. Raises Unusable."""
     twin, params = PythonKernel("probe"), ChunkParams(32, 128, 512)
     data = bytes(i * i * 31 >> 7 & 255 for i in range(PAGE)) + bytes(2 * PAGE) + b"\x01" * (PAGE - 1)
-    same = all(kernel.cut(data, params, final) == twin.cut(data, params, final) for final in (False, True))
-    if not same or kernel.zero_runs(data, 0) != twin.zero_runs(data, 0):
+    try:
+        same = all(kernel.cut(data, params, final) == twin.cut(data, params, final) for final in (False, True))
+        same = same and kernel.zero_runs(data, 0) == twin.zero_runs(data, 0)
+    except RuntimeError as error:
+        raise Unusable(f"{path} does not answer: {error}") from error
+    if not same:
         raise Unusable(f"{path} gives other answers than the Python kernel")
 
 
@@ -171,7 +175,7 @@ class NativeKernel(Kernel):
 
 
 def _checked(result: Any) -> int:
-    """The count of results; RuntimeError for an error code, which only a mistake in this file can cause."""
+    """The count of results; RuntimeError for an error code, which only a mistake in this file or a wrong library can cause."""
     if result < 0:
         raise RuntimeError(f"libasl refused a call: {ERRORS.get(result, f'code {result}')}")
     return int(result)
