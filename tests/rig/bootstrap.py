@@ -58,8 +58,9 @@ def say(text: str) -> None:
 
 def command(argv: list[str], **environment: str) -> None:
     log = CACHE / "setup.log"
+    env = {**os.environ, **environment}
     with log.open("ab") as out:
-        code = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **environment}, check=False).returncode
+        code = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, check=False).returncode
     if code:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
         raise SetupError(f"{' '.join(argv[:4])} … ended with {code} (the whole of it: {log}):\n{tail}")

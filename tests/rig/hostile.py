@@ -32,8 +32,8 @@ def names(folder: Path) -> None:
     raw = os.fsencode(folder)
     odd = [
         b"\xff\xfe not utf-8 \x80", b"caf\xc3\xa9", b"cafe\xcc\x81", b"line\nbreak", b"tab\tand\rreturn", b" leading and trailing ",
-        b"-rf", b"*?[x]$(id)`id`", b"back\\slash", b'quote"single\'', b"~", b"...", b"..hidden", b"a" * 255, b"\xe2\x80\xae reversed", b"\x01\x7f",
-        b"CON", b"name:stream", b"%2e%2e%2f",
+        b"-rf", b"*?[x]$(id)`id`", b"back\\slash", b'quote"single\'', b"~", b"...", b"..hidden", b"a" * 255, b"\xe2\x80\xae reversed",
+        b"\x01\x7f", b"CON", b"name:stream", b"%2e%2e%2f",
     ]  # fmt: skip
     for number, name in enumerate(odd):
         with Path(os.fsdecode(raw + b"/" + name)).open("wb") as handle:

@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tools that read the code: each is one test, so that one report says everything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from integration.support import CHECKOUT
+
+TOOLS = Path(sys.executable).parent
+
+
+def clean(argv: Sequence[str], **environment: str) -> None:
+    env = {**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "NO_COLOR": "1", **environment}
+    done = subprocess.run(argv, cwd=CHECKOUT, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout[-6000:]}{done.stderr[-2000:]}"
+
+
+def test_ruff() -> None:
+    clean(["ruff", "check", "--no-cache", "."])
+
+
+def test_mypy_engine() -> None:
+    clean(["mypy", "overlay/usr/local/lib/asl"])
+
+
+def test_mypy_rig() -> None:
+    clean(["mypy", "tests/rig"])
+
+
+def test_yamllint() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z", "*.yml", "*.yaml"], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    clean(["yamllint", "--strict", *listed.stdout.split("\0")[:-1]])
+
+
+def test_ansible_lint() -> None:
+    clean(["ansible-lint", "--profile", "production", "--offline", "--strict"])
+
+
+def test_native_under_the_sanitizers() -> None:
+    clean(["make", "--no-print-directory", "-C", "native", "test", f"PYTHON={sys.executable}"])
