@@ -143,6 +143,9 @@ class Packer:
             staged.publish(layout.block(block_id))
         except Conflict:
             return  # equal name, equal bytes: somebody stored the very same block
+        # Blocks become durable in their order: what a block refers to lies in itself or in a block that is there as well, so
+        # that a later writer may take in blocks nobody names.
+        self._backend.barrier()
 
     def abandon(self) -> None:
         """Drop the open block: nothing was promised about it."""

@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arguments that name an intake: sources, store, domain, labels."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from asl.cli import stores
+from asl.cli.context import Context
+
+if TYPE_CHECKING:
+    from asl.intake.request import Request
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add SOURCE…, --store, --domain and --label."""
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="tree:/path, fs:/dev/sda2, device:/dev/sda (or an image file), stream:/path or stream:-",
+    )
+    stores.add_argument(parser)
+    parser.add_argument("--domain", metavar="ID", help="the domain to store under (default: domain.id)")
+    parser.add_argument(
+        "--label", metavar="K=V", action="append", default=[], dest="labels", help="a label of the snapshot; may be repeated"
+    )
+
+
+def from_arguments(args: argparse.Namespace, context: Context) -> Request:
+    """The request that ARGS make. Raises Usage, Unavailable."""
+    from asl.intake.request import Request, parse_labels
+
+    config = context.config
+    return Request(
+        tuple(args.sources),
+        stores.location(args, context),
+        args.domain or config.domain_id,
+        parse_labels(args.labels),
+        config.chunk_average,
+    )

@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an intake is asked to do. Equal requests are the same job."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from asl.errors import Usage
+from asl.formats import canonical
+from asl.kernel import ChunkParams
+from asl.names import check_domain
+
+
+@dataclass(frozen=True)
+class Request:
+    """Sources in the order given, the store, the domain, labels, and the average chunk size in bytes."""
+
+    sources: tuple[str, ...]
+    store: str
+    domain: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    chunk_average: int = 64 * 1024
+
+    def __post_init__(self) -> None:
+        """Raises Usage for a request that cannot be meant."""
+        if not self.sources:
+            raise Usage("no source was named", reason="NO_SOURCE", hint="for example: asl-intake run tree:/mnt/crashed")
+        twice = {source for source in self.sources if self.sources.count(source) > 1}
+        if twice:
+            raise Usage(f"the source {min(twice)} is named twice", reason="BAD_SOURCE")
+        check_domain(self.domain)
+        ChunkParams.for_average(self.chunk_average)
+
+    @property
+    def id(self) -> str:
+        """The job's id: 16 hex characters of the digest of the request."""
+        return hashlib.sha256(canonical.encode(self.document())).hexdigest()[:16]
+
+    @property
+    def chunks(self) -> ChunkParams:
+        """How content is cut."""
+        return ChunkParams.for_average(self.chunk_average)
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in request.json."""
+        return {
+            "sources": list(self.sources), "store": self.store, "domain": self.domain,
+            "labels": dict(self.labels), "chunk_average": self.chunk_average,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Request:
+        """The request in a request.json. Raises Usage."""
+        try:
+            return cls(tuple(document["sources"]), document["store"], document["domain"], document["labels"], document["chunk_average"])
+        except (KeyError, TypeError) as error:
+            raise Usage(f"a request without {error}", reason="BAD_REQUEST") from error
+
+    def actions(self) -> list[str]:
+        """What running it does, for people and for check mode."""
+        return [f"read {source} into {self.store} (domain {self.domain})" for source in self.sources]
+
+
+def parse_labels(words: Sequence[str]) -> dict[str, str]:
+    """The labels in WORDS, each KEY=VALUE. Raises Usage."""
+    labels = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise Usage(f"the label {word!r} is not of the form KEY=VALUE", reason="BAD_LABEL")
+        labels[key] = value
+    return labels

@@ -1,0 +1,164 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One intake: open, read, store, seal. Killed at any moment, the same request run again ends with the same snapshot digest."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from asl import kernel as kernels
+from asl.formats import canonical
+from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
+from asl.formats.snapshot import About, Manifest, SourceRoot
+from asl.intake.cache import FileCache
+from asl.intake.content import ContentWriter
+from asl.intake.progress import Progress
+from asl.intake.request import Request
+from asl.intake.safety import refuse_store_on_source
+from asl.intake.trees import TreeIntake
+from asl.names import Digest
+from asl.sources.base import Source
+from asl.sources.open import open_source
+from asl.store import StoredSnapshot, Writer, marker, open_writer
+from asl.store.snapshots import listing
+
+ENGINE = "asl.rescue 0.1.0"
+
+
+@dataclass
+class Outcome:
+    """What one source gave. Sizes in bytes."""
+
+    root: SourceRoot
+    source: str
+    files: int
+    bytes_read: int
+    details: dict[str, Any]
+    losses: list[dict[str, str]]
+    losses_omitted: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in results and receipts."""
+        return {
+            "source": self.source, "kind": self.root.kind, "files": self.files, "size": self.root.size, "bytes_read": self.bytes_read,
+            "bytes_unread": self.root.unread, "root": self.root.document()["root"], "view": self.root.view, "details": self.details,
+            "notes": self.notes,
+        }  # fmt: skip
+
+
+class Intake:
+    """Runs one request. Use run()."""
+
+    def __init__(self, request: Request, progress: Progress, jobs: int, block_size: Optional[int]) -> None:
+        self._request, self._progress, self._jobs, self._block_size = request, progress, jobs, block_size
+        self._began = time.time()
+        self._kernel = kernels.load()
+
+    def run(self) -> dict[str, Any]:
+        """Run it; the result document."""
+        request = self._request
+        for spec in request.sources:
+            refuse_store_on_source(spec, request.store)
+        sources = [open_source(spec, exclude_paths=[request.store]) for spec in request.sources]
+        self._progress.enter("opening the store")
+        with open_writer(request.store, block_size=self._block_size) as writer, self._contents(writer) as contents:
+            outcomes = [self._source(source, writer, contents) for source in sources]
+            self._progress.enter("sealing")
+            snapshot, changed = self._seal(writer, outcomes)
+            return self._result(writer, snapshot, changed, outcomes)
+
+    @contextmanager
+    def _contents(self, writer: Writer) -> Iterator[ContentWriter]:
+        contents = ContentWriter(self._kernel, self._request.chunks, writer, self._progress, self._jobs)
+        try:
+            yield contents
+        finally:
+            contents.close()
+
+    def _source(self, source: Source, writer: Writer, contents: ContentWriter) -> Outcome:
+        progress = self._progress
+        progress.enter("reading", source.spec)
+        before = progress.bytes_read
+        with source:
+            estimate = source.estimate()
+            progress.bytes_total = None if estimate is None else progress.bytes_done + estimate
+            if source.root_kind == "tree":
+                root, files = self._tree(source, writer, contents)
+            else:
+                stored = contents.store(source.content().pieces(), always_recipe=True)
+                root, files = SourceRoot(source.kind, "recipe", Digest(stored.digest), stored.size, stored.unread, source.view), 1
+                progress.files += 1
+            details = source.details()
+        losses = [loss.document() for loss in source.losses]
+        return Outcome(root, source.spec, files, progress.bytes_read - before, details, losses, source.losses_omitted, list(source.notes))
+
+    def _tree(self, source: Source, writer: Writer, contents: ContentWriter) -> tuple[SourceRoot, int]:
+        settings = {"chunk_average": self._request.chunk_average}
+        cache = FileCache(marker.check(writer.backend), source.spec, settings)
+        complete = False
+        try:
+            intake = TreeIntake(writer, contents, self._progress, cache)
+            digest = intake.store(source)
+            complete = True
+        finally:
+            cache.close(complete=complete)
+        return SourceRoot(source.kind, "tree", digest, intake.size, intake.unread, source.view), intake.files
+
+    def _seal(self, writer: Writer, outcomes: list[Outcome]) -> tuple[StoredSnapshot, bool]:
+        """Seal, unless the same content from the same sources is sealed already: then that snapshot is the answer."""
+        chunks = self._request.chunks
+        chunking = {"minimum": chunks.minimum, "average": chunks.average, "maximum": chunks.maximum}
+        manifest = writer.put(Manifest(tuple(each.root for each in outcomes), chunking).encode(), TAG_MANIFEST)
+        for known in reversed(listing(writer)):
+            about = known.about
+            if (about.manifest, about.domain, about.sources, dict(about.labels)) == (
+                manifest, self._request.domain, self._request.sources, dict(self._request.labels),
+            ):  # fmt: skip
+                writer.commit()
+                return known, False
+        receipt = writer.put(canonical.encode(self._receipt(outcomes)), TAG_RECEIPT)
+        about = About(
+            self._request.domain, manifest, receipt, self._request.sources, dict(self._request.labels), int(time.time()),
+            sum(each.root.size for each in outcomes), sum(each.files for each in outcomes), self._losses(outcomes),
+        )  # fmt: skip
+        return StoredSnapshot(writer, writer.seal_snapshot(about), False), True
+
+    @staticmethod
+    def _losses(outcomes: list[Outcome]) -> int:
+        return sum(len(each.losses) + each.losses_omitted for each in outcomes)
+
+    def _receipt(self, outcomes: list[Outcome]) -> dict[str, Any]:
+        host = platform.uname()
+        return {
+            "format": "asl-receipt", "version": 1, "engine": ENGINE, "kernel": self._kernel.name, "python": platform.python_version(),
+            "host": host.node, "system": f"{host.system} {host.release} {host.machine}", "user": os.geteuid(),
+            "began": int(self._began), "ended": int(time.time()), "request": self._request.document(),
+            "sources": [{**each.document(), "losses": each.losses, "losses_omitted": each.losses_omitted} for each in outcomes],
+        }  # fmt: skip
+
+    def _result(self, writer: Writer, snapshot: StoredSnapshot, changed: bool, outcomes: list[Outcome]) -> dict[str, Any]:
+        progress = self._progress
+        losses = [loss for each in outcomes for loss in each.losses]
+        return {
+            "snapshot": str(snapshot.id), "digest": snapshot.digest, "changed": changed, "store": self._request.store,
+            "domain": self._request.domain, "labels": dict(self._request.labels), "sources": [each.document() for each in outcomes],
+            "files": sum(each.files for each in outcomes), "files_unchanged": progress.files_unchanged,
+            "size": sum(each.root.size for each in outcomes), "bytes_read": progress.bytes_read, "bytes_new": progress.bytes_new,
+            "bytes_duplicate": progress.bytes_duplicate, "bytes_unread": sum(each.root.unread for each in outcomes),
+            "bytes_stored": writer.bytes_stored, "losses": losses, "losses_omitted": sum(each.losses_omitted for each in outcomes),
+            "seconds": round(time.time() - self._began, 3), "kernel": self._kernel.name, "exit_code": 1 if losses else 0,
+        }  # fmt: skip
+
+
+def run(request: Request, *, progress: Optional[Progress] = None, jobs: int = 1, block_size: Optional[int] = None) -> dict[str, Any]:
+    """Run REQUEST with JOBS hashing threads; the result (docs/architecture.md). Raises AslError; what was stored stays stored."""
+    sys.setswitchinterval(0.02)  # the threads work outside the GIL: fewer hand-overs, the same answers
+    return Intake(request, progress or Progress(), max(1, jobs), block_size).run()

@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Directories: from the steps of a walk to tree artifacts, the innermost first."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from asl.formats import tree
+from asl.formats.artifact import TAG_TREE
+from asl.intake.cache import FileCache, Known
+from asl.intake.content import ContentWriter, Stored
+from asl.intake.progress import Progress
+from asl.names import Digest
+from asl.sources.base import Source
+from asl.sources.visit import ENTER, LEAVE, Visit
+from asl.store import Writer
+
+
+class TreeBuilder:
+    """Builds the nodes of one directory as entries come, in order of their names; keeps one open node a level."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._entries: list[bytes] = []
+        self._first = b""
+        self._uppers: list[list[tree.Branch]] = []
+
+    def add(self, entry: tree.Entry) -> None:
+        """Append ENTRY."""
+        if not self._entries:
+            self._first = entry.name
+        self._entries.append(tree.encode_entry(entry))
+        if tree.ends_node(entry.name, len(self._entries)):
+            self._close_leaf()
+
+    def _close_leaf(self) -> None:
+        digest = self._writer.put(tree.encode(self._entries), TAG_TREE)
+        self._push(0, tree.Branch(digest, len(self._entries), self._first))
+        self._entries = []
+
+    def _push(self, level: int, branch: tree.Branch) -> None:
+        if level == len(self._uppers):
+            self._uppers.append([])
+        branches = self._uppers[level]
+        branches.append(branch)
+        if tree.ends_node(branch.first, len(branches)):
+            self._close_upper(level)
+
+    def _close_upper(self, level: int) -> None:
+        branches, self._uppers[level] = self._uppers[level], []
+        digest = self._writer.put(tree.encode_upper(level + 1, branches), TAG_TREE)
+        self._push(level + 1, tree.Branch(digest, sum(branch.below for branch in branches), branches[0].first))
+
+    def finish(self) -> Digest:
+        """The digest of the directory."""
+        if not self._uppers:
+            return self._writer.put(tree.encode(self._entries), TAG_TREE)
+        if self._entries:
+            self._close_leaf()
+        level = 0
+        while level < len(self._uppers) - 1 or len(self._uppers[level]) > 1:
+            if self._uppers[level]:
+                self._close_upper(level)
+            level += 1
+        return Digest(self._uppers[level][0].digest)
+
+
+class TreeIntake:
+    """Stores one tree source. The result is the digest of its root and the sizes."""
+
+    def __init__(self, writer: Writer, contents: ContentWriter, progress: Progress, cache: FileCache) -> None:
+        self._writer, self._contents, self._progress, self._cache = writer, contents, progress, cache
+        self._open: list[tuple[tree.Entry, TreeBuilder]] = []
+        self.size = self.unread = self.files = 0
+
+    def store(self, source: Source) -> Digest:
+        """Walk SOURCE and store it; the digest of its root."""
+        root = TreeBuilder(self._writer)
+        for visit in source.walk():
+            if visit.kind == ENTER:
+                self._open.append((visit.entry, TreeBuilder(self._writer)))
+            elif visit.kind == LEAVE:
+                entry, builder = self._open.pop()
+                done = dataclasses.replace(entry, content=tree.TREE, digest=builder.finish())
+                self._parent(root).add(done)
+            else:
+                self._node(visit, self._parent(root))
+        return root.finish()
+
+    def _parent(self, root: TreeBuilder) -> TreeBuilder:
+        return self._open[-1][1] if self._open else root
+
+    def _node(self, visit: Visit, parent: TreeBuilder) -> None:
+        self._progress.files += 1
+        if visit.entry.type != tree.FILE:
+            parent.add(visit.entry)
+            self.files += 1
+            return
+        stored = self._file(visit)
+        if visit.vanished:
+            return
+        self.files += 1
+        self.size += stored.size
+        self.unread += stored.unread
+        flags = visit.entry.flags | visit.flags | (tree.UNREAD if stored.unread else 0)
+        parent.add(dataclasses.replace(visit.entry, size=stored.size, flags=flags, content=stored.content, digest=stored.digest))
+
+    def _file(self, visit: Visit) -> Stored:
+        known = self._cache.find(visit.path, visit.fingerprint)
+        if known and (known.content == tree.NONE or self._writer.has(known.digest)):
+            self._progress.unchanged(known.size)
+            self._cache.add(visit.path, known)
+            return Stored(known.content, known.digest, known.size, 0)
+        stored = self._contents.store(visit.pieces())
+        if visit.fingerprint and not stored.unread and not visit.flags and not visit.vanished:
+            self._cache.add(visit.path, Known(visit.fingerprint, stored.content, stored.digest, stored.size))
+        return stored
