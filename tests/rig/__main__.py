@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from . import image
+from . import image, scene
 from .hosts import Rig
 from .process import RigError
 
@@ -24,6 +24,8 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--suite", default="trixie")
     up.add_argument("--disk", action="append", default=[], metavar="/dev/loopN", help="a loop device the hosts see (repeatable)")
     up.add_argument("names", nargs="+", metavar="NAME")
+    scene_parser = commands.add_parser("scene", help="boot hosts with a crashed disk and an empty store each")
+    scene_parser.add_argument("names", nargs="+", metavar="NAME")
     commands.add_parser("down", help="remove the hosts, their loop devices and their files")
     execute = commands.add_parser("exec", help="run a command line on a host")
     execute.add_argument("name")
@@ -41,6 +43,9 @@ def act(args: argparse.Namespace) -> int:
     elif args.command == "up":
         for name in args.names:
             rig.up(name, args.disk, args.suite)
+        print(rig.inventory)
+    elif args.command == "scene":
+        scene.build(rig, args.names)
         print(rig.inventory)
     elif args.command == "down":
         rig.down()

@@ -47,6 +47,7 @@ class Rig:
         self.known_hosts = self.folder / "known_hosts"
         self.inventory = self.folder / "hosts.yml"
         self._state = self.folder / "state.json"
+        self._variables: dict[str, object] = {}
 
     def hosts(self) -> list[Host]:
         if not self._state.exists():
@@ -108,6 +109,11 @@ class Rig:
         target = f"root@{self.host(name).address}"
         return run(["ssh", "-i", str(self.key), *self.ssh_options(), target, command], check=check, timeout=timeout)
 
+    def set_variables(self, variables: dict[str, object]) -> None:
+        """Give every host these variables in the inventory."""
+        self._variables = variables
+        self._write_inventory()
+
     def down(self) -> None:
         """Stop and remove this rig's containers, loop devices and files; nothing to remove is fine."""
         for host in self.hosts():
@@ -138,6 +144,7 @@ class Rig:
         common = {
             "ansible_user": "root", "ansible_ssh_private_key_file": str(self.key), "ansible_ssh_common_args": options,
             "ansible_control_path_dir": str(self.folder / "cp"), "ansible_python_interpreter": "/usr/bin/python3",
+            **self._variables,
         }  # fmt: skip
         hosts = {host.name: {"ansible_host": host.address} for host in self.hosts()}
         document = {"all": {"children": {"broken-hosts": {"hosts": hosts, "vars": common}}}}
