@@ -202,9 +202,9 @@ class Mount:
         return "rw" in self.super_options if self.super_options else "rw" in self.options
 
 
-def mounts(root: str = "/") -> list[Mount]:
-    """All mounts of this process, in the kernel's order: of two on one mount point the later one is seen."""
-    text = read_text("/proc/self/mountinfo", root) or ""
+def mounts(root: str = "/", *, process: str = "self") -> list[Mount]:
+    """All mounts as a process sees them, in the kernel's order: of two on one mount point the later one is seen."""
+    text = read_text(f"/proc/{process}/mountinfo", root) or ""
     return [mount for mount in map(_mount, text.splitlines()) if mount is not None]
 
 

@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The store at local.mount: is something mounted there, is it an initialised store, can it be written?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from asl import system
+from asl.deadline import in_child
+from asl.preflight.environment import SECONDS, Views, look
+
+MARKER = "meta/asl-store"
+
+
+@dataclass(frozen=True)
+class LocalStore:
+    """``ready``: there is a store and it can be written. ``disks`` are the disks below it, ``free`` is bytes."""
+
+    path: str
+    mounted: bool  # a file system of its own is mounted there
+    initialised: bool
+    writable: bool
+    fstype: str
+    mount_point: str  # of the file system that holds it
+    disks: tuple[str, ...] = ()
+    shares_disk_with: tuple[str, ...] = ()  # other partitions of these disks
+    free: Optional[int] = None
+    error: Optional[str] = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether an intake could write here now."""
+        return self.initialised and self.writable and self.error is None
+
+
+def local_store(path: str, views: Views, devices: Sequence[system.BlockDevice]) -> LocalStore:
+    """Look at local.mount, with a deadline: a hung network mount is a finding, not a hang."""
+    answer = in_child(lambda: _look(path), SECONDS)
+    there, initialised, sealed, allowed, free = answer.value or (False, False, False, False, None)
+    path = os.path.realpath(path) if there else path
+    mount = system.mount_at(path, views.own)
+    device = next((each for each in devices if mount and (each.devno == mount.devno or each.path == mount.source)), None)
+    disks = system.base_disks(device.name, devices) if device else set()
+    shared = [
+        each.path for each in devices if device and each.parent in disks and each.name != device.name and each.name not in device.slaves
+    ]
+    return LocalStore(
+        path=path,
+        mounted=bool(there and mount and mount.mount_point == path),
+        initialised=initialised,
+        writable=views.sealed_for_us_alone(path) if sealed else allowed,
+        fstype=mount.fstype if mount else "",
+        mount_point=mount.mount_point if mount else "",
+        disks=tuple(sorted(disks)),
+        shares_disk_with=tuple(shared) if device and device.parent else (),
+        free=free,
+        error=answer.error,
+    )
+
+
+def _look(path: str) -> tuple[bool, bool, bool, bool, Optional[int]]:
+    if not os.path.isdir(path):
+        return False, False, False, False, None
+    return (True, os.path.isfile(os.path.join(path, MARKER)), *look(path))
