@@ -53,7 +53,7 @@ class Writer(Reader):
         with self._guard(), backend.lock():
             self.state = recovery.load(backend)
             recovery.repair_tail(backend, self.state)
-            recovery.write_missing_checkpoints(backend)
+            recovery.write_missing_checkpoint(backend, self.state)
             backend.sweep()
         self.index.follow(self.state)
         self.adopted = self._adopt()

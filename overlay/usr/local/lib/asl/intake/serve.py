@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The loop that works through the queue: asl-intake.service, or a detached process where there is no systemd.
+
+One server a machine, one job at a time: two readers on one disk would only make it seek. A server that is killed leaves its job
+without a result; the next server takes it up again, and what is stored is not stored twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+from asl import paths
+from asl.config import Config
+from asl.errors import AslError, Interrupted
+from asl.intake import queue
+from asl.intake.progress import Progress
+from asl.intake.run import run as run_intake
+
+log = logging.getLogger("asl.intake")
+# Seconds between two looks at the queue where nobody calls: a request may be written by hand.
+LOOK = 5.0
+
+
+def call() -> None:
+    """Wake the server, if there is one."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as caller:
+        caller.sendto(b"!", _bell())
+
+
+def _bell() -> str:
+    return paths.run("sockets", "intake")
+
+
+@contextmanager
+def _listening() -> Iterator[Optional[socket.socket]]:
+    """The socket on which submit calls; None where it cannot be made, and the loop looks by itself."""
+    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        os.makedirs(os.path.dirname(_bell()), mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_bell())
+        bell.bind(_bell())
+        yield bell
+    except OSError as error:
+        log.warning("cannot listen on %s: %s", _bell(), error)
+        yield None
+    finally:
+        bell.close()
+
+
+def serve(config: Config, *, drain: bool) -> bool:
+    """Work through the queue; with DRAIN until it is empty, else for ever. False when another server is there."""
+    queue.make_folder(paths.state("locks"))
+    with queue.hold(queue.server_lock()) as mine:
+        if not mine:
+            return False
+        with _listening() as bell:
+            while True:
+                job = _next()
+                if job is not None:
+                    work(job, config)
+                elif drain and _may_leave():
+                    return True
+                else:
+                    _wait(bell)
+
+
+def _next() -> Optional[queue.Job]:
+    return next((job for job in queue.jobs() if job.state == queue.QUEUED), None)
+
+
+def _may_leave() -> bool:
+    # Within the lock of the queue nobody submits: a submit that saw this server either finds it working or finds it gone.
+    with queue.locked():
+        if _next() is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(queue.server_lock())
+            return True
+    return False
+
+
+def _wait(bell: Optional[socket.socket]) -> None:
+    ready, _, _ = select.select([bell] if bell else [], [], [], LOOK)
+    for each in ready:
+        each.recv(16)
+
+
+def work(job: queue.Job, config: Config) -> None:
+    """Run one job to its result. Raises KeyboardInterrupt, which leaves the job queued."""
+    with queue.hold(job.path("lock")) as mine:
+        if not mine:
+            return
+        log.info("job %s: %s", job.id, "; ".join(job.request.actions()))
+        result = _result(job, config)
+        job.save("result.json", result)
+        job.forget("cancel")
+        log.info("job %s: %s", job.id, result.get("error") or f"snapshot {result['snapshot']}, digest {result['digest']}")
+
+
+def _result(job: queue.Job, config: Config) -> dict[str, Any]:
+    def show(progress: dict[str, Any]) -> None:
+        if job.has("cancel"):
+            raise Interrupted("the job was cancelled", reason="CANCELLED", hint="submit it again: it goes on where it stopped")
+        job.save("progress.json", progress)
+
+    try:
+        progress = Progress(show=show, limit=config.intake_bandwidth)
+        return run_intake(job.request, progress=progress, jobs=config.workers, block_size=config.block_size)
+    except AslError as error:
+        return {**error.document(), "changed": False, "exit_code": error.exit_code}
+    except (OSError, MemoryError) as error:
+        return {"error": str(error) or "out of memory", "reason": "OS_ERROR", "hint": None, "changed": False, "exit_code": 4}
+
+
+def ensure_server(tool: str) -> bool:
+    """Call the server; where there is none, start a detached one with TOOL (the path of asl-intake). True when it was started."""
+    with queue.locked():
+        present = queue.server_present()
+        if not present:
+            _detach(tool)
+    if present:
+        call()
+    return not present
+
+
+def _detach(tool: str) -> None:
+    # A session of its own: it outlives the SSH connection that asked for it.
+    with open(paths.state("runtime", "intake.log"), "ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-B", tool, "serve", "--drain"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+    process.returncode = 0  # not waited for: it is nobody's child when this process ends
