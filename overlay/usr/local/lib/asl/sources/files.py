@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Callable
 
 from asl.formats import tree
-from asl.sources.base import DATA, HOLE, UNREAD, Piece, Pieces, shown, why
-from asl.sources.reader import Reader, aligned_buffer, drop_cache, extents
+from asl.sources.base import UNREAD, Piece, Pieces, shown, why
+from asl.sources.reader import Reader, aligned_buffer, drop_cache
 from asl.sources.visit import Visit
 
 # O_NONBLOCK: a file that was swapped for a fifo must not block; it does nothing to regular files.
@@ -81,37 +81,22 @@ class Opened:
             os.close(fd)
 
     def _read(self, fd: int, visit: Visit, before: os.stat_result) -> Pieces:
-        size, covered, where = visit.entry.size, 0, shown(visit.path)
-        sparse = before.st_blocks * 512 < size
+        size, where = visit.entry.size, shown(visit.path)
         if size >= _LARGE:
             with suppress(OSError):
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
         def unread(at: int, length: int, reason: str) -> None:
             visit.flags |= tree.UNREAD
+            visit.fingerprint = None
             self._shelf.lose("unread", f"{where}: {length} bytes at {at}", reason)
 
         reader = Reader(fd, unread, buffer=self._shelf.buffer)
         try:
-            for kind, start, end in extents(fd, size) if sparse else ((DATA, 0, size),):
-                if kind == HOLE:
-                    covered = end
-                    yield Piece(HOLE, end - start)
-                    continue
-                for piece in reader.pieces(start, end):
-                    covered += piece.length
-                    yield piece
-                if covered < end:
-                    break
+            visit.size = yield from reader.whole(size, sparse=before.st_blocks * 512 < size)
         finally:
             reader.close()
-        after = os.fstat(fd)
-        if covered < size <= after.st_size:
-            unread(covered, size - covered, "the file ends before its size")
-            yield Piece(UNREAD, size - covered)
-            covered = size
-        visit.size = covered
-        if state_of(after) != self._seen:
+        if state_of(os.fstat(fd)) != self._seen:
             visit.flags |= tree.CHANGED
             visit.fingerprint = None
             self._shelf.lose("changed", where, "it changed while it was read")

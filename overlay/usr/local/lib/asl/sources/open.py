@@ -43,4 +43,17 @@ def _open(scheme: str, spec: str, path: str, exclude_paths: Sequence[str]) -> So
 
         check_tree_path(spec, path)
         return TreeSource(spec, path, exclude_paths)
-    raise Unavailable(f"{spec}: sources of this kind cannot be read yet", reason="UNSUPPORTED_SOURCE")
+    if scheme == "fs":
+        from asl.sources.fs import FilesystemSource, check_fs_path
+
+        check_fs_path(spec, path)
+        return FilesystemSource(spec, path, exclude_paths)
+    if scheme == "device":
+        from asl.sources.device import DeviceSource, check_device_path
+
+        check_device_path(spec, path)
+        return DeviceSource(spec, path)
+    from asl.sources.stream import StreamSource, check_stream_path
+
+    check_stream_path(spec, path)
+    return StreamSource(spec, path)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from typing import Callable, Optional
 
@@ -61,6 +61,27 @@ class Reader:
             yield piece
         if self._bad[1]:
             yield self._flush()
+
+    def whole(self, size: int, *, sparse: bool = True) -> Generator[Piece, None, int]:
+        """All SIZE bytes of the file; SPARSE asks the filesystem for holes first. Returns how many bytes were covered.
+
+        That is less than SIZE only where the file has become shorter; where it merely gives no more, the rest is unread."""
+        covered = 0
+        for kind, start, end in extents(self._fd, size) if sparse else ((DATA, 0, size),):
+            if kind == HOLE:
+                covered = end
+                yield Piece(HOLE, end - start)
+                continue
+            for piece in self.pieces(start, end):
+                covered += piece.length
+                yield piece
+            if covered < end:
+                break
+        if covered < size <= os.lseek(self._fd, 0, os.SEEK_END):
+            self._report(covered, size - covered, "it ends before its size")
+            yield Piece(UNREAD, size - covered)
+            covered = size
+        return covered
 
     def _flush(self) -> Piece:
         start, length, reason = self._bad

@@ -24,7 +24,7 @@ class Visit:
     fingerprint  names the state of a regular file for a cache of unchanged files; None when it must not be cached: not a
                  regular file, or touched so recently that a later write could leave the same times
     After pieces() is exhausted: flags (UNREAD and CHANGED of formats.tree), size (bytes covered) and vanished (the name is
-    gone: drop the entry). A file that was CHANGED or VANISHED has its fingerprint taken away.
+    gone: drop the entry). A file that is not whole has its fingerprint taken away.
     """
 
     __slots__ = ("_opened", "entry", "fingerprint", "flags", "kind", "path", "size", "vanished")

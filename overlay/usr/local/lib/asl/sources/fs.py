@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`fs:/dev/sda2`: the files of an unmounted filesystem on a device or in an image file, without a byte written to it.
+
+The device is set read-only, then mounted `ro`: a clean filesystem mounts, a dirty one cannot replay its journal and fails. It
+is then mounted with the option that leaves the journal alone, and the view says so: what only the journal had is not seen.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Optional
+
+from asl import paths, system
+from asl.errors import Refused, Unavailable, Usage
+from asl.sources import btrfs
+from asl.sources.device import check_device_path, identity
+from asl.sources.guard import DEADLINE, Guard
+from asl.sources.tree import TreeSource
+
+NOT_REPLAYED = "journal not replayed"
+# A mount reads the whole journal and, on some filesystems, every group: on a sick disk that takes minutes.
+MOUNT_DEADLINE = 900.0
+COMMON = "ro,nodev,nosuid,noexec"
+# What else each type needs. xfs refuses a clone while the original is in sight, unless told not to compare UUIDs.
+ALWAYS = {"xfs": "nouuid"}
+# The option that leaves the journal alone (mount(8), ext4(5), xfs(5), btrfs(5), the kernel's filesystems documentation).
+NO_REPLAY = {
+    "ext3": "noload", "ext4": "noload", "xfs": "norecovery", "btrfs": "rescue=nologreplay", "f2fs": "norecovery", "reiserfs": "nolog",
+    "bcachefs": "nochanges,norecovery", "ntfs-3g": "norecover",
+}  # fmt: skip
+# One name for blkid, several drivers.
+DRIVERS = {"ntfs": ("ntfs3", "ntfs-3g"), "ext3": ("ext4", "ext3"), "ext2": ("ext4", "ext2")}
+# What blkid finds that is no filesystem, and what to do about it.
+NOT_MOUNTABLE = {
+    "LVM2_member": "activate the volume group read-only and give the volume as fs:/dev/mapper/NAME",
+    "linux_raid_member": "assemble the array with mdadm --readonly and give it as fs:/dev/mdN",
+    "crypto_LUKS": "open it with cryptsetup open --readonly and give it as fs:/dev/mapper/NAME",
+    "BitLocker": "open it with cryptsetup bitlkOpen --readonly and give it as fs:/dev/mapper/NAME",
+    "zfs_member": "import the pool read-only and give the dataset as tree:/path",
+    "swap": "there are no files in swap space; device: reads all of it",
+}
+
+
+class FilesystemSource(TreeSource):
+    """The tree of a filesystem that this source mounts and unmounts itself."""
+
+    kind = "fs"
+
+    def __init__(self, spec: str, path: str, exclude: Sequence[str] = ()) -> None:
+        self.device = os.path.realpath(path)
+        # The name must be the same for the next run, which cleans up when this one is killed.
+        name = f"{os.path.basename(self.device)}-{zlib.crc32(os.fsencode(self.device)):08x}"
+        self.mount_point = os.path.realpath(paths.run("mnt", name))
+        super().__init__(spec, self.mount_point, exclude)
+        self._guard: Optional[Guard] = None
+        self._details: dict[str, Any] = {}
+
+    def __enter__(self) -> FilesystemSource:
+        """Protect and mount. Raises Refused when something else has it mounted writable, Unavailable when it does not mount."""
+        check_unused(self.device, self.mount_point)
+        self._guard = Guard(self.mount_point)
+        try:
+            self._unmount()
+            self._guard.put_back_leftovers()
+            self._mount(self._guard)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, _type: Optional[type[BaseException]], _error: Optional[BaseException], _traceback: Optional[TracebackType]) -> None:
+        guard, self._guard = self._guard, None
+        if guard is None:
+            return
+        self._close()
+        if self._unmount():
+            guard.release()
+        else:
+            guard.abandon()
+
+    def details(self) -> dict[str, Any]:
+        """Type, UUID and label of the filesystem, how it was mounted, and what is known of the device."""
+        view = {} if self.view is None else {"view": self.view}
+        return {**self._details, **view, **identity(self.device)}
+
+    def _mount(self, guard: Guard) -> None:
+        device = self.device
+        if stat.S_ISREG(os.stat(device).st_mode):
+            device = guard.attach(device)
+        else:
+            guard.protect(device)
+        probed = probe(device, self.spec)
+        kind = probed["TYPE"]
+        others = btrfs.other_members(device) if kind == "btrfs" else []
+        for other in others:
+            check_unused(other, self.mount_point)
+            guard.protect(other)
+        os.makedirs(self.mount_point, mode=0o700, exist_ok=True)
+        options = self._try(kind, device, [f"device={other}" for other in others])
+        told = {"filesystem": kind, "uuid": probed.get("UUID"), "label": probed.get("LABEL"), "options": options}
+        self._details = {key: value for key, value in told.items() if value}
+
+    def _try(self, kind: str, device: str, more: Sequence[str]) -> str:
+        """Mount it the best way that works; returns the options."""
+        words = []
+        for driver in DRIVERS.get(kind, (kind,)):
+            plain = ",".join([COMMON, *more, *([ALWAYS[driver]] if driver in ALWAYS else [])])
+            attempts: list[tuple[str, Optional[str]]] = [(plain, None)]
+            if driver in NO_REPLAY:
+                attempts.append((f"{plain},{NO_REPLAY[driver]}", NOT_REPLAYED))
+            for options, view in attempts:
+                done = system.run(["mount", "-t", driver, "-o", options, device, self.mount_point], MOUNT_DEADLINE)
+                if done.rc == 0 and not done.timed_out:
+                    self.view = view
+                    if view:
+                        self.notes.append(f"{self.spec} was not unmounted cleanly: what only its journal holds is not seen")
+                    return options
+                words.append(f"{driver}: {done.words}")
+        raise Unavailable(
+            f"{self.spec} ({kind}) cannot be mounted: {'; '.join(dict.fromkeys(words))}", reason="MOUNT_FAILED",
+            hint=f"device:{self.device} reads every byte without mounting",
+        )  # fmt: skip
+
+    def _unmount(self) -> bool:
+        """Unmount whatever is at the mount point; False when something still uses it."""
+        while any(mount.mount_point == self.mount_point for mount in system.mounts()):
+            if system.run(["umount", self.mount_point], DEADLINE).rc != 0:
+                self.notes.append(f"{self.mount_point} could not be unmounted; the next run tries again")
+                return False
+        if os.path.isdir(self.mount_point):
+            os.rmdir(self.mount_point)
+        return True
+
+
+def probe(device: str, spec: str) -> dict[str, str]:
+    """What blkid finds on DEVICE; TYPE is a filesystem. Raises Unavailable or Usage, saying what to do."""
+    done = system.run(["blkid", "-p", "-o", "export", device], DEADLINE)
+    found = dict(line.split("=", 1) for line in done.stdout.decode("utf-8", "replace").splitlines() if "=" in line)
+    kind = found.get("TYPE", "")
+    if found.get("PTTYPE") and not kind:
+        hint = "give one partition (asl-intake survey lists them), or read all of it as device:"
+        raise Usage(f"{spec} holds a partition table, not a filesystem", reason="NOT_A_FILESYSTEM", hint=hint)
+    if kind in NOT_MOUNTABLE:
+        raise Usage(f"{spec} holds {kind}, not a filesystem", reason="NOT_A_FILESYSTEM", hint=NOT_MOUNTABLE[kind])
+    if not kind:
+        said = "" if done.rc in (0, 2) else f" ({done.words})"
+        hint = "device: reads every byte without mounting"
+        raise Unavailable(f"no filesystem is found on {spec}{said}", reason="NO_FILESYSTEM", hint=hint)
+    return found
+
+
+def check_unused(device: str, own_mount: str) -> None:
+    """Raise Refused when DEVICE (or a loop device over this image) is mounted writable, or lies below another device."""
+    devices = system.block_devices()
+    same = [each for each in devices if device in (each.path, each.backing_file)]
+    numbers, nodes = {each.devno for each in same}, {each.path for each in same}
+    for mount in system.mounts():
+        if mount.mount_point != own_mount and mount.writable and (mount.devno in numbers or os.path.realpath(mount.source) in nodes):
+            hint = f"unmount it first: umount {mount.mount_point}"
+            raise Refused(f"{device} is mounted read-write at {mount.mount_point}", reason="SOURCE_MOUNTED_RW", hint=hint)
+    for each in same:
+        if each.holders:
+            holder = each.holders[0]
+            hint = f"give what lies on it: fs:/dev/{holder}"
+            raise Refused(f"{device} is in use by {', '.join(each.holders)}", reason="SOURCE_IN_USE", hint=hint)
+
+
+def check_fs_path(spec: str, path: str) -> None:
+    """Raise Usage unless PATH is a block device or an image file, Unavailable for anybody but root."""
+    check_device_path(spec, path)
+    if os.geteuid() != 0:
+        raise Unavailable(f"{spec} can be mounted by root only", reason="PERMISSION", hint="run this as root")
