@@ -77,8 +77,8 @@ def decode_header(data: bytes) -> Header:
     _, version, kind, encoding, sealing, size, frame_size, part_offset, part_of = HEADER.unpack_from(data)
     if version > VERSION or encoding > ZSTD or sealing or kind > PART:
         raise Unsupported(f"a block of version {version}, kind {kind}, encoding {encoding}, sealing {sealing} is newer than this engine")
-    if size != HEADER.size:
-        raise Damaged("a block whose header has a wrong size", reason="BAD_BLOCK")
+    if size != HEADER.size or version != VERSION:
+        raise Damaged("a block whose header has a wrong size or version", reason="BAD_BLOCK")
     return Header(kind, encoding, frame_size, part_offset, part_of)
 
 
@@ -101,7 +101,7 @@ def decode_trailer(data: bytes, size: int) -> Trailer:
 
 def decode_tables(tables: bytes, trailer: Trailer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(stored length of each frame, plain offset of each artifact). Checks rule 3. Raises Damaged."""
-    if zlib.crc32(tables) != trailer.crc:
+    if len(tables) != trailer.tables or zlib.crc32(tables) != trailer.crc:
         raise Damaged("a block whose table of contents is damaged", reason="BAD_BLOCK")
     numbers = struct.unpack(f"<{trailer.frame_count + trailer.artifact_count}I", tables)
     return numbers[: trailer.frame_count], numbers[trailer.frame_count :]
@@ -109,6 +109,8 @@ def decode_tables(tables: bytes, trailer: Trailer) -> tuple[tuple[int, ...], tup
 
 def artifacts(plain: memoryview, offsets: Sequence[int]) -> Iterator[tuple[int, memoryview]]:
     """(offset, ArtifactBytes) of each artifact in the PLAIN content of a packed block. Checks rule 4. Raises Damaged."""
+    if len(plain) and (not offsets or offsets[0]):
+        raise Damaged("a block whose content begins before its first artifact", reason="BAD_BLOCK")
     for offset, end in zip(offsets, [*offsets[1:], len(plain)]):
         _, start, length = artifact.parse_header(plain[offset : offset + artifact.TAGGED.size])
         if offset + start + length != end:

@@ -22,9 +22,15 @@ def encode(value: Any) -> bytes:
 def decode(data: bytes, what: str) -> dict[str, Any]:
     """The object in DATA, which must be canonical. WHAT names it in the error. Raises Damaged."""
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_float=_refuse, parse_constant=_refuse)
+        canonical = isinstance(value, dict) and encode(value) == data
     except (ValueError, RecursionError) as error:
         raise Damaged(f"{what} is not JSON: {error}", reason="BAD_JSON") from error
-    if not isinstance(value, dict) or encode(value) != data:
+    if not canonical:
         raise Damaged(f"{what} is not in canonical form", reason="BAD_JSON")
-    return value
+    found: dict[str, Any] = value
+    return found
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(f"{text} is not an integer")

@@ -70,6 +70,8 @@ def decode(payload: bytes) -> Node:
     version, level, _, count, size = NODE.unpack_from(payload)
     if version > VERSION:
         raise Unsupported(f"a recipe of version {version}; this engine knows {VERSION}")
+    if version < VERSION:
+        raise _bad(f"of version {version}, which there never was")
     entries: list[Entry] = []
     at = NODE.size
     for _ in range(count):

@@ -104,7 +104,9 @@ def layout(data: Mapped, size: int) -> Layout:
     shape = Layout(fields[6], fields[7], fields[8], fields[9], fields[11], fields[12], size - FOOTER.size)
     filter_end = fields[13] + fields[14] if fields[13] else HEADER.size
     if not (
-        fields[3] == HEADER.size
+        fields[1] == VERSION
+        and fields[3] == HEADER.size
+        and fields[13] in (0, HEADER.size)
         and fields[10] == RECORD.size
         and shape.records == filter_end
         and shape.blocks == shape.records + shape.record_count * RECORD.size

@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from asl.errors import Damaged, Unsupported
+from asl.errors import Damaged, Unsupported, Usage
 from asl.formats import canonical
 from asl.formats.log import Position
 from asl.names import Digest, parse_reference, reference_text
 
 VERSION = 1
+Shapes = Mapping[str, tuple[type, ...]]
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,13 @@ class Manifest:
     @classmethod
     def decode(cls, payload: bytes) -> Manifest:
         """Raises Damaged or Unsupported."""
-        value = _checked(payload, "asl-manifest", "a manifest")
-        try:
-            sources = tuple(
-                SourceRoot(each["kind"], each["root_kind"], parse_reference(each["root"]), each["size"], each["unread"], each["view"])
-                for each in value["sources"]
-            )
-            return cls(sources, value["chunking"])
-        except (KeyError, TypeError) as error:
-            raise Damaged(f"a manifest without {error}", reason="BAD_MANIFEST") from error
+        value = _fields(_checked(payload, "asl-manifest", "a manifest"), _MANIFEST, "a manifest", "BAD_MANIFEST")
+        roots = [_fields(each, _ROOT, "a source in a manifest", "BAD_MANIFEST") for each in value["sources"]]
+        sources = tuple(
+            SourceRoot(each["kind"], each["root_kind"], _digest(each["root"], "BAD_MANIFEST"), each["size"], each["unread"], each["view"])
+            for each in roots
+        )
+        return cls(sources, _all_of(int, value["chunking"], "the chunking of a manifest", "BAD_MANIFEST"))
 
 
 @dataclass(frozen=True)
@@ -108,14 +107,14 @@ class About:
     @classmethod
     def decode(cls, payload: bytes) -> About:
         """Raises Damaged."""
-        value = canonical.decode(payload, "a snapshot anchor")
-        try:
-            return cls(
-                value["domain"], parse_reference(value["manifest"]), parse_reference(value["receipt"]), tuple(value["sources"]),
-                value["labels"], value["sealed"], value["size"], value["files"], value["losses"],
-            )  # fmt: skip
-        except (KeyError, TypeError) as error:
-            raise Damaged(f"a snapshot anchor without {error}", reason="BAD_LOG") from error
+        value = _fields(canonical.decode(payload, "a snapshot anchor"), _ABOUT, "a snapshot anchor", "BAD_LOG")
+        labels = _all_of(str, value["labels"], "the labels of a snapshot", "BAD_LOG")
+        if not all(isinstance(each, str) for each in value["sources"]):
+            raise Damaged("a snapshot anchor with a source that is no text", reason="BAD_LOG")
+        return cls(
+            value["domain"], _digest(value["manifest"], "BAD_LOG"), _digest(value["receipt"], "BAD_LOG"), tuple(value["sources"]),
+            labels, value["sealed"], value["size"], value["files"], value["losses"],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -147,23 +146,71 @@ class Checkpoint:
     @classmethod
     def decode(cls, data: bytes) -> Checkpoint:
         """Raises Damaged or Unsupported."""
-        value = _checked(data, "asl-snapshot", "a snapshot file")
+        value = _fields(_checked(data, "asl-snapshot", "a snapshot file"), _CHECKPOINT, "a snapshot file", "BAD_SNAPSHOT")
         try:
-            return cls(
+            found = cls(
                 value["snapshot"],
                 Position(value["logseq"], bytes.fromhex(value["link"]), value["offset"]),
                 tuple((number, bytes.fromhex(digest)) for number, digest in value["segments"]),
                 tuple((domain, bytes.fromhex(digest), logseq) for domain, digest, logseq in value["tombstones"]),
                 tuple(value["pins"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+            same = found.encode() == data
+        except (TypeError, ValueError) as error:
             raise Damaged(f"a snapshot file that makes no sense: {error}", reason="BAD_SNAPSHOT") from error
+        numbers = [number for number, _ in found.segments] + [each for stone in found.tombstones for each in stone[::2]] + list(found.pins)
+        if not same or not all(_is(number, int) for number in numbers):
+            raise Damaged("a snapshot file that makes no sense: a number or a digest is none", reason="BAD_SNAPSHOT")
+        return found
+
+
+# The keys of each object and the type of their values.
+_MANIFEST: Shapes = {"sources": (list,), "chunking": (dict,)}
+_ROOT: Shapes = {"kind": (str,), "root_kind": (str,), "root": (str,), "size": (int,), "unread": (int,), "view": (str, type(None))}
+_ABOUT: Shapes = {
+    "domain": (str,), "manifest": (str,), "receipt": (str,), "sources": (list,), "labels": (dict,),
+    "sealed": (int,), "size": (int,), "files": (int,), "losses": (int,),
+}  # fmt: skip
+_CHECKPOINT: Shapes = {
+    "snapshot": (int,), "logseq": (int,), "link": (str,), "offset": (int,), "segments": (list,), "tombstones": (list,), "pins": (list,),
+}  # fmt: skip
 
 
 def _checked(data: bytes, kind: str, what: str) -> dict[str, Any]:
     value = canonical.decode(data, what)
     if value.get("format") != kind:
         raise Damaged(f"{what} without its format word {kind!r}", reason="BAD_JSON")
-    if not isinstance(value.get("version"), int) or value["version"] > VERSION:
-        raise Unsupported(f"{what} of version {value.get('version')}; this engine knows {VERSION}")
+    version: Any = value.get("version")
+    if not _is(version, int) or version < VERSION:
+        raise Damaged(f"{what} of version {version!r}, which there never was", reason="BAD_JSON")
+    if version > VERSION:
+        raise Unsupported(f"{what} of version {version}; this engine knows {VERSION}")
     return value
+
+
+def _is(value: Any, *types: type) -> bool:
+    """isinstance(), but True and False are no integers: JSON tells them apart."""
+    return isinstance(value, types) and not isinstance(value, bool)
+
+
+def _fields(value: Any, shapes: Shapes, what: str, reason: str) -> dict[str, Any]:
+    """VALUE, when it is an object with the keys of SHAPES, each of its type. Raises Damaged."""
+    if not isinstance(value, dict):
+        raise Damaged(f"{what} that is no object", reason=reason)
+    for key, types in shapes.items():
+        if key not in value or not _is(value[key], *types):
+            raise Damaged(f"{what} without a proper {key!r}", reason=reason)
+    return value
+
+
+def _all_of(kind: type, value: dict[str, Any], what: str, reason: str) -> dict[str, Any]:
+    if not all(_is(each, kind) for each in value.values()):
+        raise Damaged(f"{what} hold something else than {kind.__name__}", reason=reason)
+    return value
+
+
+def _digest(text: str, reason: str) -> Digest:
+    try:
+        return parse_reference(text)
+    except Usage as error:
+        raise Damaged(f"{text!r} stands where a reference should", reason=reason) from error

@@ -130,6 +130,8 @@ def decode(payload: bytes) -> Node:
     version, level, _, count = NODE.unpack_from(payload)
     if version > VERSION:
         raise Unsupported(f"a tree of version {version}; this engine knows {VERSION}")
+    if version < VERSION:
+        raise _bad(f"of version {version}, which there never was")
     try:
         node = _decode_leaf(payload, count) if level == 0 else _decode_upper(payload, level, count)
     except struct.error as error:
