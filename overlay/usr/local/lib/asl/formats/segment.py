@@ -150,7 +150,7 @@ def entries(data: Mapped, shape: Layout) -> Iterator[tuple[Digest, Location]]:
         yield Digest(bytes(data[at : at + 32])), location(data, shape, index)
 
 
-def check(data: bytes) -> Layout:
+def check(data: Mapped) -> Layout:
     """Check every rule on the whole segment DATA. Raises Damaged or Unsupported."""
     shape = layout(data, len(data))
     magic, _, _, crc = FOOTER.unpack_from(data, shape.end)

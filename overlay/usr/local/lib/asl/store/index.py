@@ -36,10 +36,15 @@ class Segment:
         """Check the whole file against the hash in the log and all rules of the format. Raises Damaged."""
         if hashlib.sha256(self._data).digest() != self.hash:
             raise Damaged(f"segment {self.id} is not what the log sealed", reason="BAD_SEGMENT")
-        segment.check(bytes(self._data))
+        segment.check(memoryview(self._data))
 
     def find(self, digest: bytes) -> Optional[segment.Location]:
         """The location of the artifact with DIGEST, None when it is not in this segment."""
+        number = self.number(digest)
+        return None if number is None else self.location(number)
+
+    def number(self, digest: bytes) -> Optional[int]:
+        """Which record of this segment, from 0 on, is that of the artifact with DIGEST; None when it is not in here."""
         data, base, size, count = self._data, self._shape.records, segment.RECORD.size, self.count
         guess = int.from_bytes(digest[:8], "big") * count >> 64
         step = 4 + int(count**0.5) * _DEVIATIONS // 2
@@ -57,8 +62,17 @@ class Segment:
             elif found > digest:
                 high = middle
             else:
-                return segment.location(data, self._shape, middle)
+                return middle
         return None
+
+    def digest(self, number: int) -> Digest:
+        """The digest in record NUMBER."""
+        at = self._shape.records + number * segment.RECORD.size
+        return Digest(bytes(self._data[at : at + 32]))
+
+    def location(self, number: int) -> segment.Location:
+        """The location in record NUMBER. Raises Damaged."""
+        return segment.location(self._data, self._shape, number)
 
     def entries(self) -> Iterator[tuple[Digest, segment.Location]]:
         """All entries, in order of digest."""
@@ -103,6 +117,14 @@ class Index:
             location = each.find(digest)
             if location is not None:
                 return location
+        return None
+
+    def number(self, digest: bytes) -> Optional[tuple[Segment, int]]:
+        """The newest segment that has the artifact, and the number of its record there."""
+        for each in self._newest_first:
+            number = each.number(digest)
+            if number is not None:
+                return each, number
         return None
 
     def segments(self) -> list[Segment]:
