@@ -9,6 +9,8 @@ SETUP   := $(PYTHON3) -B tests/rig/bootstrap.py
 PYTEST  := $(PYTHON) -B -m pytest
 
 .DEFAULT_GOAL := help
+# Ansible insists on UTF-8; a fresh machine has no locale set.
+export LC_ALL := C.UTF-8
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--disk", action="append", default=[], metavar="/dev/loopN", help="a loop device the hosts see (repeatable)")
     up.add_argument("names", nargs="+", metavar="NAME")
     scene_parser = commands.add_parser("scene", help="boot hosts with a crashed disk and an empty store each")
+    scene_parser.add_argument("--bandwidth", default="0", help="bytes a second that an intake may read, e.g. 16MiB (default: no limit)")
     scene_parser.add_argument("names", nargs="+", metavar="NAME")
     commands.add_parser("down", help="remove the hosts, their loop devices and their files")
     execute = commands.add_parser("exec", help="run a command line on a host")
@@ -45,7 +46,7 @@ def act(args: argparse.Namespace) -> int:
             rig.up(name, args.disk, args.suite)
         print(rig.inventory)
     elif args.command == "scene":
-        scene.build(rig, args.names)
+        scene.build(rig, args.names, args.bandwidth)
         print(rig.inventory)
     elif args.command == "down":
         rig.down()

@@ -35,8 +35,11 @@ class Scene:
         return [f"fs:{self.partition}", f"device:{self.disk}"]
 
 
-def build(rig: Rig, names: Sequence[str]) -> Scene:
-    """Boot hosts NAMES of RIG with their disks; call inside the rig's namespace. What an earlier run left goes first."""
+def build(rig: Rig, names: Sequence[str], bandwidth: str = "0") -> Scene:
+    """Boot hosts NAMES of RIG with their disks; call inside the rig's namespace. What an earlier run left goes first.
+
+    BANDWIDTH bounds how fast their intakes read (intake.bandwidth), so that one can be stopped half way.
+    """
     rig.prepare()
     image = rig.folder / "crashed.img"
     disks.crashed(image)
@@ -49,8 +52,10 @@ def build(rig: Rig, names: Sequence[str]) -> Scene:
         prepare_store(rig, device)
         rig.up(name, [scene.disk, scene.partition, device])
         rig.ssh(name, f"mkdir -p {STORE} && mount {device} {STORE}")
-    rig.set_variables({"asl_sources": scene.sources()})
-    (rig.folder / "scene.json").write_text(json.dumps({"image": str(image), "sources": scene.sources()}))
+    conf = {"mode": "auto", "local.mount": STORE, "domain.id": "demo", "intake.bandwidth": bandwidth}
+    rig.set_variables({"asl_sources": scene.sources(), "asl_conf": conf})
+    facts = {"image": str(image), "sha256": disks.sha256(image), "partition": scene.partition, "sources": scene.sources()}
+    (rig.folder / "scene.json").write_text(json.dumps(facts))
     return scene
 
 
