@@ -11,7 +11,8 @@
 
 Valid if and only if (1) the header is exactly this, (2) every record_hash fits, (3) logseq begins at 1 and grows by 1.
 A record of unknown type is skipped by its length; the chain covers it all the same. The last record may be torn: readers
-take the log to end before it. A break with more behind it than one record could hold is damage, never a torn tail.
+take the log to end before it. A break with more behind it is damage, unless all of it lies behind what was ever acknowledged:
+a crash may leave zeros or rubbish there, as long as all the records that were being written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from asl.errors import Damaged, Unsupported
 
@@ -66,11 +67,12 @@ def encode(before: Position, kind: int, payload: bytes) -> tuple[bytes, Position
     return body + link, Position(before.logseq + 1, link, before.offset + len(body) + LINK)
 
 
-def records(data: bytes, before: Position = START) -> Iterator[Record]:
+def records(data: bytes, before: Position = START, *, acknowledged: Optional[int] = None) -> Iterator[Record]:
     """Yield the records in DATA, the bytes of a log from BEFORE.offset on.
 
     Ends at a torn tail: the caller holds the last position against the one acknowledged, since a damaged length in the last
-    record looks the same. Raises Damaged where a record breaks the chain and is not the last one.
+    record looks the same. Raises Damaged where a record breaks the chain and is not the last one; with ACKNOWLEDGED, the offset
+    in the log up to which records were acknowledged, only where it begins before that.
     """
     at = 0
     while at + PREFIX.size + LINK <= len(data):
@@ -80,7 +82,8 @@ def records(data: bytes, before: Position = START) -> Iterator[Record]:
             return
         body, link = data[at : end - LINK], data[end - LINK : end]
         if logseq != before.logseq + 1 or size > MAX_PAYLOAD or hashlib.sha256(before.link + body).digest() != link:
-            if end < len(data) or size > MAX_PAYLOAD:
+            torn = acknowledged is not None and before.offset >= acknowledged
+            if not torn and (end < len(data) or size > MAX_PAYLOAD):
                 raise Damaged(f"the log breaks its chain at byte {before.offset} (after record {before.logseq})", reason="BAD_LOG")
             return
         before = Position(logseq, link, before.offset + end - at)

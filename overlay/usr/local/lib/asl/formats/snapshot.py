@@ -211,6 +211,9 @@ def _all_of(kind: type, value: dict[str, Any], what: str, reason: str) -> dict[s
 
 def _digest(text: str, reason: str) -> Digest:
     try:
-        return parse_reference(text)
+        found = parse_reference(text)
     except Usage as error:
         raise Damaged(f"{text!r} stands where a reference should", reason=reason) from error
+    if reference_text(found) != text:  # a person may shorten a reference or shout it; a file may not
+        raise Damaged(f"{text!r} stands where a reference should", reason=reason)
+    return found
