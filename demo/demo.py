@@ -27,6 +27,7 @@ from rig.hosts import Rig  # noqa: E402
 from rig.process import RigError, output  # noqa: E402
 
 HOST = "broken-01"
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FILE, FOLDER = "home/ada/thesis.txt", "srv/odd"
 ORIGINAL, BACK = "/run/original", f"{scene.STORE}/../back"
 
@@ -133,7 +134,8 @@ def interrupted(_number: int, _frame: Optional[object]) -> NoReturn:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, interrupted)
+    for number in ENDS:
+        signal.signal(number, interrupted)
     started, rig = time.monotonic(), Rig("demo")
     try:
         rig.enter()
@@ -147,7 +149,9 @@ def main() -> int:
         print("\ndemo: stopped; cleaning up", file=sys.stderr)
         return 130
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A second Ctrl-C must not leave half of it behind.
+        for number in ENDS:
+            signal.signal(number, signal.SIG_IGN)
         if os.geteuid() == 0:
             rig.down()
 

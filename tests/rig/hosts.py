@@ -8,6 +8,7 @@ import dataclasses
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from .places import RUNS, locked
 from .podman import podman
 from .process import RigError, run
 
+BOOT_SECONDS = 120
 # What the container may see of block devices: nothing but the loop devices it is given. /dev is the container's own tmpfs, which the
 # first line makes sure of; the machine's real disks have no node there afterwards.
 HIDE_DISKS = """
@@ -62,8 +64,8 @@ class Rig:
 
     def enter(self) -> None:
         """Enter the namespace in which this rig's containers run, or a fresh one while there are none."""
-        alive = [host.monitor for host in self.hosts() if Path(f"/proc/{host.monitor}").exists()]
-        namespace.enter(alive[0] if alive else 0)
+        monitors = [host.monitor for host in self.hosts() if namespace.has(host.monitor)]
+        namespace.enter(monitors[0] if monitors else 0)
 
     def prepare(self) -> None:
         """A clean folder with a key of its own; whatever an earlier run left behind goes first."""
@@ -94,9 +96,19 @@ class Rig:
             gateway, address = network.connect(process)
         host = Host(name, address, gateway, container, int(monitor_file.read_text()), process)
         self._remember(host, host_key)
-        podman("exec", container, "systemctl", "is-system-running", "--wait", check=False)
-        podman("exec", container, "systemctl", "is-active", "ssh.service")
+        self._wait(host)
         return host
+
+    def _wait(self, host: Host) -> None:
+        """Until systemd has done with booting and root can log in. The answer to a question asked too early is an error, so ask again."""
+        deadline = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < deadline:
+            state = podman("exec", host.container, "systemctl", "is-system-running", check=False).stdout.strip()
+            if state in ("running", "degraded") and self.ssh(host.name, "true", check=False).returncode == 0:
+                return
+            time.sleep(0.1)
+        journal = podman("exec", host.container, "journalctl", "--no-pager", "--lines=5", check=False).stdout.splitlines()
+        raise RigError(f"{host.name} did not boot within {BOOT_SECONDS} s: {' / '.join(journal)}")
 
     def ssh_options(self) -> list[str]:
         return [
@@ -122,6 +134,7 @@ class Rig:
         for container in leftovers:
             podman("rm", "--force", "--time=0", container, check=False)
         if self.folder.exists():
+            loops.unmount_all(self.folder)
             loops.detach_all(self.folder)
             shutil.rmtree(self.folder)
 

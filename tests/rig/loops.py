@@ -16,6 +16,14 @@ def attach(image: Path, *, offset: int = 0, size: int = 0, readonly: bool = True
     return output([*argv, *(["--read-only"] if readonly else []), str(image)])
 
 
+def unmount_all(folder: Path) -> None:
+    """Unmount what an interrupted step left mounted under FOLDER in this namespace."""
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in reversed(points):
+        if point.startswith(f"{folder}/"):
+            run(["umount", "--lazy", point])
+
+
 def detach_all(folder: Path) -> None:
     """Let go of every loop device whose file lies under FOLDER; the kernel waits for the last user of a busy one."""
     rows = json.loads(output(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"]) or '{"loopdevices": []}')

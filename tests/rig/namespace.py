@@ -22,6 +22,14 @@ def here() -> str:
     return str(Path("/proc/self/ns/mnt").readlink())
 
 
+def has(process: int) -> bool:
+    """Whether PROCESS is alive; one that nobody has waited for yet is not, though /proc still lists it."""
+    try:
+        return bool(Path(f"/proc/{process}/ns/mnt").readlink())
+    except OSError:
+        return False
+
+
 def enter(container_monitor: int = 0) -> None:
     """Enter the namespace in which CONTAINER_MONITOR (a process id) runs, or a fresh one when it is 0."""
     if os.geteuid() != 0:
