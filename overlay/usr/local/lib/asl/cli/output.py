@@ -126,8 +126,13 @@ class ProgressLine:
     def show(self, progress: Mapping[str, Any]) -> None:
         """Draw PROGRESS over what was drawn before."""
         if self._on:
+            self.draw(progress_text(progress))
+
+    def draw(self, text: str) -> None:
+        """Draw TEXT over what was drawn before."""
+        if self._on:
             width = os.get_terminal_size(sys.stderr.fileno()).columns
-            sys.stderr.write("\r\x1b[K" + printable(progress_text(progress))[: max(20, width - 1)])
+            sys.stderr.write("\r\x1b[K" + printable(text)[: max(20, width - 1)])
             sys.stderr.flush()
             self._drawn = True
 

@@ -116,3 +116,16 @@ def artifacts(plain: memoryview, offsets: Sequence[int]) -> Iterator[tuple[int, 
         if offset + start + length != end:
             raise Damaged(f"the artifact at offset {offset} of a block does not end where the next begins", reason="BAD_BLOCK")
         yield offset, plain[offset:end]
+
+
+def open_plain(data: bytes) -> tuple[Header, memoryview, tuple[int, ...]]:
+    """(header, plain content, artifact offsets) of the whole block DATA. Raises Damaged, Unsupported."""
+    header = decode_header(data)
+    trailer = decode_trailer(data, len(data))
+    end = HEADER.size + trailer.body_size
+    _, offsets = decode_tables(data[end : end + trailer.tables], trailer)
+    if header.encoding != PLAIN:
+        raise Unsupported("a compressed block, which this engine cannot read yet")
+    if trailer.plain_size != trailer.body_size:
+        raise Damaged("a block that says it is not compressed, but has two sizes", reason="BAD_BLOCK")
+    return header, memoryview(data)[HEADER.size : end], offsets

@@ -21,7 +21,7 @@ from asl.store.reader import Reader
 from asl.store.snapshots import StoredSnapshot, find, listing
 from asl.store.writer import DEFAULT_BLOCK_SIZE, Writer
 
-__all__ = ["Reader", "Store", "StoredSnapshot", "Writer", "init_store", "open_store", "open_writer"]
+__all__ = ["Reader", "Store", "StoredSnapshot", "Writer", "init_store", "open_store", "open_writer", "raw"]
 
 
 class Store(Reader):
@@ -56,6 +56,12 @@ def init_store(location: str) -> tuple[str, bool]:
         return marker.check(backend), False
     backend.barrier()
     return marker.check(backend), True
+
+
+def raw(location: str) -> PosixReads:
+    """The bytes at LOCATION, whether they can be opened as a store or not: what a check begins with. Raises Unavailable, Usage."""
+    _only_posix(location)
+    return PosixReads(location)
 
 
 def open_store(location: str, *, full: bool = False) -> Store:

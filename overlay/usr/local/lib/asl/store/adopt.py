@@ -24,13 +24,7 @@ def open_block(backend: Reads, block_id: BlockID) -> tuple[block.Header, memoryv
     data = backend.read(layout.block(block_id))
     if hashlib.sha256(data).digest() != block_id:
         raise Damaged(f"block {block_id.hex()} is not what its name says", reason="DAMAGED_BLOCK")
-    header = block.decode_header(data)
-    trailer = block.decode_trailer(data, len(data))
-    end = block.HEADER.size + trailer.body_size
-    _, offsets = block.decode_tables(data[end : end + trailer.tables], trailer)
-    if header.encoding != block.PLAIN or trailer.plain_size != trailer.body_size:
-        raise Damaged(f"block {block_id.hex()} is in an encoding this engine does not know", reason="BAD_BLOCK")
-    return header, memoryview(data)[block.HEADER.size : end], offsets
+    return block.open_plain(data)
 
 
 def entries(backend: Reads, block_id: BlockID) -> Iterator[Entry]:

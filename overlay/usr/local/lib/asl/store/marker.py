@@ -52,6 +52,16 @@ def check(backend: Reads) -> str:
     return str(store_id)
 
 
+def undamaged(data: bytes) -> bool:
+    """True when the marker DATA, of whatever version, is as it was written: its own `check` fits."""
+    try:
+        value = json.loads(data)
+        stated = value.pop("check")
+        return bool(hashlib.sha256(canonical.encode(value)).hexdigest() == stated)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
 def present(location: str) -> Optional[str]:
     """The id of the store at LOCATION, None when there is none. Raises as check()."""
     try:

@@ -36,12 +36,20 @@ def encode_head(position: Position) -> bytes:
 def read_head(backend: Reads) -> Position:
     """The last acknowledged position. Raises Damaged when the file is lost or is not what was written."""
     try:
-        value = canonical.decode(backend.read(layout.HEAD), "meta/head")
-        return Position(value["logseq"], bytes.fromhex(value["link"]), value["offset"])
+        return decode_head(backend.read(layout.HEAD))
     except NotFound as error:
         raise Damaged(f"{backend.location}: meta/head is missing", reason="BAD_HEAD", hint="asl-debug check tells what is there") from error
+    except Damaged as error:
+        raise Damaged(f"{backend.location}: {error}", reason="BAD_HEAD", hint="asl-debug check tells more") from error
+
+
+def decode_head(data: bytes) -> Position:
+    """The position in DATA, the bytes of meta/head. Raises Damaged."""
+    value = canonical.decode(data, "meta/head")
+    try:
+        return Position(int(value["logseq"]), bytes.fromhex(value["link"]), int(value["offset"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"{backend.location}: meta/head makes no sense: {error}", reason="BAD_HEAD") from error
+        raise Damaged(f"meta/head makes no sense: {error}", reason="BAD_HEAD") from error
 
 
 def _newest_checkpoint(backend: Reads) -> Optional[Checkpoint]:

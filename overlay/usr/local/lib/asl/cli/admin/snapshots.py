@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""asl-admin snapshots: list snapshots."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from asl.cli import stores
+from asl.cli.output import size, table
+from asl.cli.reading import example, local_time
+
+if TYPE_CHECKING:
+    from asl.cli.context import Context
+
+HELP = "list snapshots"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    stores.add_argument(parser)
+    example(parser, "asl-admin snapshots --store /mnt/asl/local")
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """List them, oldest first."""
+    store = stores.open_readonly(args, context)
+    listed = [each.document() for each in store.snapshots()]
+    context.document({"store": store.backend.location, "snapshots": listed})
+    context.text(render(listed) if listed else f"{store.backend.location}: no snapshot yet")
+    return 0
+
+
+def render(listed: Sequence[Mapping[str, Any]]) -> str:
+    """One line a snapshot."""
+    rows: list[Sequence[object]] = [("id", "sealed", "domain", "size", "files", "losses", "sources", "digest", "pinned")]
+    for each in listed:
+        rows.append(
+            (
+                each["snapshot"],
+                local_time(each["sealed"]),
+                each["domain"],
+                size(each["size"]),
+                each["files"],
+                each["losses"] or "",
+                " ".join(each["sources"]),
+                each["digest"][:12],
+                "pinned" if each["pinned"] else "",
+            )
+        )
+    return table(rows, right=(0, 3, 4, 5))
