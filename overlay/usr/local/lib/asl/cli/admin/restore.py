@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""asl-admin restore: a snapshot, or a part of it, back onto a disk."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from asl.cli import parts
+from asl.cli.context import Context
+from asl.cli.output import fields, losses_text, size
+from asl.errors import Usage
+
+if TYPE_CHECKING:
+    from asl.restore import RestoreResult
+
+HELP = "write a snapshot, or a part of it, back to a directory, a file or a device"
+# Seconds between two updates of the progress line.
+INTERVAL = 0.5
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parts.add_arguments(parser)
+    to = parser.add_mutually_exclusive_group(required=True)
+    to.add_argument("--to", metavar="DIR", help="restore a tree below this directory; parts keep their path")
+    to.add_argument("--file", metavar="FILE", help="restore a disk or a stream into this file")
+    to.add_argument("--device", metavar="DEV", help="restore a disk onto this block device")
+    parser.add_argument("--path", metavar="PATH", help="only what is at this path of the tree")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there and differs; what is right already is left alone")
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """Restore and print what was done; 1 when something was lost."""
+    from asl.restore import restore_content, restore_tree
+
+    if args.path and not args.to:
+        raise Usage("--path is for trees: use it with --to", hint="asl-admin cat SNAPSHOT PATH > FILE writes one file of a tree")
+    part = parts.choose(args, context, parts.TREE if args.to else parts.RECIPE)
+    store, root = part.snapshot.store, part.root
+    line = _Line(context)
+    try:
+        if args.to:
+            path = parts.path_of(args.path)
+            result = restore_tree(store, root.root, path, args.to, overwrite=args.overwrite, name=part.name, progress=line.show)
+        else:
+            target = args.device or args.file
+            result = restore_content(
+                store, root.root, target, size=root.size, device=bool(args.device), overwrite=args.overwrite, progress=line.show
+            )
+    finally:
+        line.close()
+    document = {"snapshot": str(part.snapshot.id), "source": part.spec, "view": root.view, **result.document()}
+    context.document(document)
+    context.text(_text(document))
+    return 1 if result.losses else 0
+
+
+def _text(document: dict[str, Any]) -> str:
+    head = fields(
+        [
+            ("snapshot", document["snapshot"]),
+            ("source", document["source"]),
+            ("destination", document["destination"]),
+            ("files", f"{document['files']} ({document['skipped']} were right already)" if document["skipped"] else document["files"]),
+            ("written", size(document["bytes"])),
+            ("note", document["view"]),
+        ]
+    )
+    return "\n".join(text for text in (head, losses_text(document["losses"], document["losses_omitted"])) if text)
+
+
+class _Line:
+    """The progress line on stderr, when that is a terminal."""
+
+    def __init__(self, context: Context) -> None:
+        self._on = sys.stderr.isatty() and not context.quiet
+        self._last = 0.0
+
+    def show(self, result: RestoreResult) -> None:
+        """Draw it, when it is time."""
+        now = time.monotonic()
+        if self._on and now - self._last >= INTERVAL:
+            self._last = now
+            lost = len(result.losses) + result.losses_omitted
+            sys.stderr.write(f"\r\x1b[Krestoring · {result.files} files · {size(result.bytes)}{f' · LOSSES {lost}' if lost else ''}")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Clear it."""
+        if self._last:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

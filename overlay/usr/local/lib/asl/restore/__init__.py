@@ -1,0 +1,19 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Getting it back: a tree into a directory, one run of bytes into a file or onto a device.
+
+ranges   what a content is made of, past damage      sinks       where one run of bytes is written
+tree     directories, names, links                   content     a run of bytes, checked or written
+attributes  owners, modes, xattrs, times             result      what was done, what was lost
+
+What a snapshot says is not trusted: names and links in it may be made to reach out of the destination. Every step goes through
+a descriptor of the directory above and follows no link. Damage is listed, and everything else is restored all the same.
+"""
+
+from __future__ import annotations
+
+from asl.restore.content import restore_content
+from asl.restore.result import RestoreResult
+from asl.restore.tree import restore_tree
+
+__all__ = ["RestoreResult", "restore_content", "restore_tree"]

@@ -1,0 +1,205 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making one name: directory, file, link, device, fifo, socket."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import stat
+from typing import Optional
+
+from asl.formats import tree
+from asl.formats.tree import Entry
+from asl.restore import attributes, places, ranges
+from asl.restore.content import NOT_READ, is_held, pour
+from asl.restore.result import RestoreResult
+from asl.restore.sinks import NewFile
+from asl.sources.base import shown, why
+from asl.store import contents
+from asl.store.contents import Payloads
+
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FORMATS = {tree.CHARACTER: stat.S_IFCHR, tree.BLOCK: stat.S_IFBLK, tree.FIFO: stat.S_IFIFO, tree.SOCKET: stat.S_IFSOCK}
+
+
+class Nodes:
+    """Makes names below the destination BASE. PART is the path that is being restored, b"" for the whole source."""
+
+    def __init__(self, store: Payloads, root: bytes, base: int, part: bytes, result: RestoreResult, *, overwrite: bool) -> None:
+        self._store, self._root, self._base, self._part = store, root, base, part
+        self._result, self._overwrite = result, overwrite
+        # First names outside the part: their files are made at their first link, and linked from there on.
+        self._copies: dict[bytes, bytes] = {}
+
+    @property
+    def destination(self) -> str:
+        """Where the restore goes, for messages."""
+        return self._result.destination
+
+    def loser(self, path: bytes) -> attributes.Lose:
+        """A function that lists a loss at PATH."""
+        return lambda what, reason: self._result.lose(what, shown(path), reason)
+
+    def directory(self, dir_fd: int, name: bytes, path: bytes) -> int:
+        """A descriptor of the directory NAME, made when it is not there; -1, listed as a loss, when something is in the way."""
+        try:
+            os.mkdir(name, 0o700, dir_fd=dir_fd)
+        except FileExistsError:
+            status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode):
+                if not self._make_room(dir_fd, name, path):
+                    return -1
+                os.mkdir(name, 0o700, dir_fd=dir_fd)
+        return os.open(name, places.DIRECTORY, dir_fd=dir_fd)
+
+    def node(self, dir_fd: int, entry: Entry, path: bytes) -> None:
+        """Make anything but a directory. Raises OSError, Damaged, NotFound."""
+        if entry.type == tree.FILE:
+            self._file(dir_fd, entry, path)
+        elif entry.type == tree.HARDLINK:
+            self._hardlink(dir_fd, entry, path)
+        elif self._make_room(dir_fd, entry.name, path):
+            if entry.type == tree.SYMLINK:
+                os.symlink(entry.target, entry.name, dir_fd=dir_fd)
+                attributes.settle_link(dir_fd, entry, self.loser(path))
+            elif not self._special(dir_fd, entry, path):
+                return
+            self._made()
+
+    def _made(self) -> None:
+        self._result.files += 1
+        self._result.step()
+
+    def _make_room(self, dir_fd: int, name: bytes, path: bytes) -> bool:
+        """True when NAME is free. With overwrite, whatever is there goes, unless it is a directory with something in it."""
+        try:
+            status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        if self._overwrite:
+            try:
+                if stat.S_ISDIR(status.st_mode):
+                    os.rmdir(name, dir_fd=dir_fd)
+                else:
+                    os.unlink(name, dir_fd=dir_fd)
+                return True
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EBUSY):
+                    raise
+        self._result.lose("exists", shown(path), "something else is there already, and it was left alone")
+        return False
+
+    def _file(self, dir_fd: int, entry: Entry, path: bytes) -> None:
+        if self._overwrite and self._right_already(dir_fd, entry, path):
+            self._result.skipped += 1
+            self._made()
+            return
+        if not self._make_room(dir_fd, entry.name, path):
+            return
+        fd = os.open(entry.name, _NEW, 0o600, dir_fd=dir_fd)
+        try:
+            self._fill(fd, entry, path)
+            attributes.settle(fd, entry, self.loser(path))
+        finally:
+            os.close(fd)
+        self._made()
+
+    def _fill(self, fd: int, entry: Entry, path: bytes) -> None:
+        def lose(what: str, at: int, length: int, reason: str) -> None:
+            self._result.lose(what, f"{shown(path)}: {length} bytes at {at}", reason)
+
+        def step(length: int) -> None:
+            self._result.bytes += length
+            self._result.step()
+
+        pour(self._store, ranges.file_ranges(self._store, entry), NewFile(fd), lose, step)
+
+    def _right_already(self, dir_fd: int, entry: Entry, path: bytes) -> bool:
+        """True when the file is there with this size, time and content; its attributes are then set once more."""
+        try:
+            status = os.stat(entry.name, dir_fd=dir_fd, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (entry.size, attributes.mtime(entry)):
+                return False
+            fd = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
+        except OSError:
+            return False
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode) or not is_held(ranges.file_ranges(self._store, entry), fd):
+                return False
+            self._list_unread(entry, path)
+            attributes.settle(fd, entry, self.loser(path))
+        finally:
+            os.close(fd)
+        return True
+
+    def _list_unread(self, entry: Entry, path: bytes) -> None:
+        at = 0
+        for each in ranges.file_ranges(self._store, entry):
+            if each.kind == ranges.UNREAD:
+                self._result.lose("unread", f"{shown(path)}: {each.length} bytes at {at}", NOT_READ)
+            at += each.length
+
+    def _special(self, dir_fd: int, entry: Entry, path: bytes) -> bool:
+        """A device, a fifo or a socket; False, listed as a loss, where that is not permitted."""
+        try:
+            os.mknod(entry.name, _FORMATS[entry.type] | 0o600, os.makedev(*entry.rdev), dir_fd=dir_fd)
+        except (PermissionError, OverflowError) as error:
+            reason = why(error) if isinstance(error, OSError) else str(error)
+            self._result.lose("device", shown(path), f"{tree.TYPE_NAMES[entry.type]}: {reason}")
+            return False
+        fd = os.open(entry.name, places.NODE, dir_fd=dir_fd)
+        try:
+            attributes.settle(fd, entry, self.loser(path))
+        finally:
+            os.close(fd)
+        return True
+
+    def _hardlink(self, dir_fd: int, entry: Entry, path: bytes) -> None:
+        names = places.parts_of(entry.target)
+        first = self._first_name(entry.target)
+        if first is not None:
+            try:
+                if self._link(dir_fd, entry.name, places.parts_of(first), path):
+                    self._made()
+                return
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+                    raise
+        original = contents.resolve(self._store, self._root, b"/".join(names))
+        if original.type in (tree.DIRECTORY, tree.HARDLINK):
+            self._result.lose("hostile", shown(path), f"a hard link to a {tree.TYPE_NAMES[original.type]}")
+            return
+        before = self._result.files
+        self.node(dir_fd, dataclasses.replace(original, name=entry.name), path)
+        if self._result.files > before:
+            self._copies[entry.target] = path
+
+    def _first_name(self, target: bytes) -> Optional[bytes]:
+        """Where the file that TARGET names was made; None when it has not been made in this restore."""
+        if target in self._copies:
+            return self._copies[target]
+        inside = not self._part or target.startswith(self._part + b"/")
+        return target if inside else None
+
+    def _link(self, dir_fd: int, name: bytes, first: list[bytes], path: bytes) -> bool:
+        """Link NAME to the file at FIRST below the destination. False when something is in the way; OSError when it cannot be."""
+        above = places.descend(self._base, first[:-1])
+        try:
+            there = os.stat(first[-1], dir_fd=above, follow_symlinks=False)
+            if stat.S_ISDIR(there.st_mode):
+                raise IsADirectoryError(errno.EISDIR, "a hard link to a directory")
+            try:
+                here = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+                if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
+                    self._result.skipped += 1
+                    return True
+            except FileNotFoundError:
+                pass
+            if not self._make_room(dir_fd, name, path):
+                return False
+            os.link(first[-1], name, src_dir_fd=above, dst_dir_fd=dir_fd, follow_symlinks=False)
+        finally:
+            os.close(above)
+        return True

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reaching directories below the destination without ever following a link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from asl.errors import Refused, Unavailable, Usage
+from asl.formats import tree
+from asl.sources.base import why
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+NODE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_destination(path: str) -> int:
+    """The destination, made when it is not there. It is the operator's word: links in PATH itself are followed."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        return os.open(path, DIRECTORY & ~os.O_NOFOLLOW)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise Usage(f"{path} is no directory", reason="DESTINATION_KIND", hint="choose a directory, or a name that is free") from error
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be made: {why(error)}", reason="WRITE_FAILED") from error
+
+
+def parts_of(path: bytes) -> list[bytes]:
+    """The names in PATH, relative to the root of a source. Raises Damaged for one that leads elsewhere."""
+    return [tree.check_name(name) for name in path.split(b"/")]
+
+
+def descend(dir_fd: int, names: Sequence[bytes]) -> int:
+    """A descriptor of the directory that NAMES lead to from DIR_FD. Raises OSError, also where one of them is a link."""
+    fd = os.dup(dir_fd)
+    for name in names:
+        above = fd
+        try:
+            fd = os.open(name, DIRECTORY, dir_fd=above)
+        finally:
+            os.close(above)
+    return fd
+
+
+def refuse_occupied(dir_fd: int, names: Sequence[bytes], destination: str) -> None:
+    """Raise Refused when there is something where the restore goes: DESTINATION itself without NAMES, else the place they lead to.
+
+    Empty directories do not count."""
+    shown = os.path.join(destination, *[os.fsdecode(name) for name in names])
+    hint = "choose another place, or --overwrite to replace what is there (what is right already is left alone)"
+    try:
+        above = descend(dir_fd, names[:-1])
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Refused(f"{shown}: the way there is no plain directory: {why(error)}", reason="EXISTS", hint=hint) from error
+    try:
+        fd = os.open(names[-1], DIRECTORY, dir_fd=above) if names else os.dup(above)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Refused(f"{shown} exists already", reason="EXISTS", hint=hint) from error
+    finally:
+        os.close(above)
+    try:
+        if os.listdir(fd):
+            raise Refused(f"{shown} is not empty", reason="DESTINATION_NOT_EMPTY", hint=hint)
+    finally:
+        os.close(fd)

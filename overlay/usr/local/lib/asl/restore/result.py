@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore did."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from asl.errors import AslError, Unavailable
+from asl.sources.base import MAX_LOSSES, Loss, why
+
+# The destination as a whole is in trouble: the next name would fail as well.
+_FATAL = {
+    errno.ENOSPC: ("NO_SPACE", "make room, and run the same command with --overwrite: it goes on where it stopped"),
+    errno.EDQUOT: ("NO_SPACE", "raise the quota, and run the same command with --overwrite: it goes on where it stopped"),
+    errno.EROFS: ("READ_ONLY", "choose a destination that can be written"),
+    errno.EIO: ("IO_ERROR", "choose a destination on a disk that works"),
+}
+
+
+@dataclass
+class RestoreResult:
+    """Counts of one restore. `files` are names of any kind but directories, `bytes` their content; `skipped` were right already.
+
+    Losses beyond MAX_LOSSES are only counted, in `losses_omitted`."""
+
+    destination: str
+    files: int = 0
+    bytes: int = 0
+    skipped: int = 0
+    losses: list[Loss] = field(default_factory=list)
+    losses_omitted: int = 0
+    progress: Optional[Callable[[RestoreResult], None]] = None
+
+    def lose(self, what: str, where: str, reason: str) -> None:
+        """List a loss: `what` is damaged, unread, owner, mode, xattrs, times, device, exists, hostile or not_restored."""
+        if len(self.losses) < MAX_LOSSES:
+            self.losses.append(Loss(what, where, reason))
+        else:
+            self.losses_omitted += 1
+
+    def step(self) -> None:
+        """Show the progress."""
+        if self.progress is not None:
+            self.progress(self)
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in results."""
+        return {
+            "destination": self.destination, "files": self.files, "bytes": self.bytes, "skipped": self.skipped,
+            "losses": [loss.document() for loss in self.losses], "losses_omitted": self.losses_omitted,
+        }  # fmt: skip
+
+
+def fatal(error: OSError, destination: str) -> Optional[AslError]:
+    """The error to end with when ERROR concerns all of DESTINATION; None when the next name may still work."""
+    if error.errno not in _FATAL:
+        return None
+    reason, hint = _FATAL[error.errno]
+    return Unavailable(f"{destination} cannot be written: {why(error)}", reason=reason, hint=hint)

@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where one run of bytes is written: a new file, a file that is there, a block device."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+
+from asl.sources.base import DATA, READ_SIZE
+from asl.sources.reader import extents
+
+PAGE = 4096
+# linux/fs.h: zero a range of a block device (offset and length in bytes, multiples of its sector size).
+BLKZEROOUT = 0x127F
+_RANGE = struct.Struct("=QQ")
+_ZEROS = bytes(READ_SIZE)
+_SOME_ZEROS = bytes(512)
+# No chunk is as long as this; a snapshot may claim so.
+_LIMIT = 1 << 30
+
+
+class NewFile:
+    """An empty file. What is not written is a hole, so zero pages are not written."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def holds(self, at: int, length: int) -> bytes:
+        """What is there: nothing yet."""
+        return b""
+
+    def write(self, at: int, data: bytes) -> None:
+        """Put DATA at offset AT."""
+        for start, end in stretches(at, data):
+            write_all(self._fd, memoryview(data)[start:end], at + start)
+
+    def zero(self, at: int, length: int) -> None:
+        """LENGTH zero bytes at AT: they are there already."""
+
+    def finish(self, size: int) -> None:
+        """The content has SIZE bytes."""
+        os.ftruncate(self._fd, size)
+
+
+class OldFile(NewFile):
+    """A file with content: what is right already is left alone."""
+
+    def holds(self, at: int, length: int) -> bytes:
+        """The bytes that are there, fewer at the end of the file or before what cannot be read."""
+        if length <= _LIMIT:
+            with suppress(OSError):
+                return os.pread(self._fd, length, at)
+        return b""
+
+    def write(self, at: int, data: bytes) -> None:
+        """Put DATA at offset AT, zeros included."""
+        write_all(self._fd, memoryview(data), at)
+
+    def zero(self, at: int, length: int) -> None:
+        """LENGTH zero bytes at AT: written only where there is data now."""
+        end = min(at + length, os.fstat(self._fd).st_size)
+        for kind, start, stop in extents(self._fd, end):
+            if kind == DATA and stop > at:
+                self._zero(max(start, at), stop)
+
+    def _zero(self, at: int, end: int) -> None:
+        while at < end:
+            length = min(READ_SIZE, end - at)
+            if self.holds(at, length) != _ZEROS[:length]:
+                write_all(self._fd, memoryview(_ZEROS)[:length], at)
+            at += length
+
+
+class Device(OldFile):
+    """A block device of a fixed size."""
+
+    def zero(self, at: int, length: int) -> None:
+        """LENGTH zero bytes at AT; the device does it itself where it can."""
+        try:
+            fcntl.ioctl(self._fd, BLKZEROOUT, _RANGE.pack(at, length))
+        except OSError:
+            self._zero(at, at + length)
+
+    def finish(self, size: int) -> None:
+        """What lies behind SIZE stays as it is."""
+
+
+def stretches(at: int, data: bytes) -> Iterator[tuple[int, int]]:
+    """The stretches of DATA, which goes to offset AT, to write into a file of zeros: all but whole zero pages of the file.
+
+    A page that begins or ends in other data counts by its part in DATA, so that its parts together are left out too."""
+    if data[:1] != b"\0" and data[-1:] != b"\0" and data.find(_SOME_ZEROS) < 0:
+        yield 0, len(data)
+        return
+    start = end = 0
+    while end < len(data):
+        begin, end = end, min(len(data), end + PAGE - (at + end) % PAGE)
+        if data[begin:end] == _ZEROS[: end - begin]:
+            if begin > start:
+                yield start, begin
+            start = end
+    if end > start:
+        yield start, end
+
+
+def write_all(fd: int, data: memoryview, at: int) -> None:
+    """pwrite(2) until all is written."""
+    while data:
+        done = os.pwrite(fd, data, at)
+        data, at = data[done:], at + done

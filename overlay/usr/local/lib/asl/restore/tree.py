@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing a tree, or a part of one, below a directory.
+
+The part keeps its path: `home/ada` of a source goes to DESTINATION/home/ada. A directory is made for ourselves alone (0700),
+filled, and gets its own attributes when it is left, so that nothing in it can be touched meanwhile and its times stand.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Optional
+
+from asl.errors import Refused, Usage
+from asl.formats import tree
+from asl.formats.tree import Entry
+from asl.restore import attributes, places, ranges
+from asl.restore.nodes import Nodes
+from asl.restore.result import RestoreResult, fatal
+from asl.sources.base import shown, why
+from asl.store import contents
+from asl.store.contents import Payloads
+
+# Descriptors kept open on the way down; those above are found again by "..".
+MAX_OPEN = 128
+
+
+class _Level:
+    """A directory that is being filled. Its attributes are set at the end, unless it was there and is only passed through."""
+
+    __slots__ = ("device", "entries", "entry", "fd", "inode", "path", "settle")
+
+    def __init__(self, fd: int, entry: Entry, path: bytes, entries: Iterator[Entry], settle: bool) -> None:
+        status = os.fstat(fd)
+        self.fd, self.device, self.inode = fd, status.st_dev, status.st_ino
+        self.entry, self.path, self.entries, self.settle = entry, path, entries, settle
+
+
+class _Restore:
+    def __init__(self, store: Payloads, nodes: Nodes, result: RestoreResult) -> None:
+        self._store, self._nodes, self._result = store, nodes, result
+        self._levels: list[_Level] = []
+
+    def enter(self, fd: int, entry: Entry, path: bytes, entries: Optional[Iterator[Entry]] = None, *, settle: bool = True) -> None:
+        """Begin with the open directory FD: what is in ENTRY, or just ENTRIES."""
+        self._levels.append(_Level(fd, entry, path, self._listed(entry, path) if entries is None else entries, settle))
+        if len(self._levels) > MAX_OPEN:
+            above = self._levels[-1 - MAX_OPEN]
+            os.close(above.fd)
+            above.fd = -1
+
+    def enter_part(self, root: bytes, base: int, target: list[bytes], last: Entry) -> None:
+        """Enter the directories above TARGET, the last of which gets LAST. Those that are not there yet are made as in the snapshot."""
+        above, path, settle = os.dup(base), b"", False
+        entry = contents.resolve(self._store, root, b"")
+        for depth, name in enumerate(target[:-1]):
+            self.enter(above, entry, path, iter(()), settle=settle)
+            path = b"/".join(target[: depth + 1])
+            settle = not _present(above, name)
+            entry = contents.resolve(self._store, root, path)
+            above = self._nodes.directory(above, name, path)
+            if above < 0:
+                raise Usage(f"{shown(path)} in {self._nodes.destination} is no directory", reason="DESTINATION_KIND")
+        self.enter(above, entry, path, iter((last,)), settle=settle)
+
+    def run(self) -> None:
+        """Fill every directory that was entered. Raises what concerns the destination as a whole."""
+        try:
+            while self._levels:
+                level = self._levels[-1]
+                entry = next(level.entries, None)
+                if entry is None:
+                    self._leave(level)
+                    continue
+                path = b"%s/%s" % (level.path, entry.name) if level.path else entry.name
+                self._one(level.fd, entry, path)
+        finally:
+            for level in self._levels:
+                if level.fd >= 0:
+                    os.close(level.fd)
+
+    def _one(self, dir_fd: int, entry: Entry, path: bytes) -> None:
+        try:
+            tree.check_name(entry.name)
+            if entry.type == tree.DIRECTORY:
+                fd = self._nodes.directory(dir_fd, entry.name, path)
+                if fd >= 0:
+                    self.enter(fd, entry, path)
+            else:
+                self._nodes.node(dir_fd, entry, path)
+        except ranges.DAMAGE as error:
+            self._result.lose("damaged", shown(path), str(error))
+        except OSError as error:
+            ending = fatal(error, self._result.destination)
+            if ending is not None:
+                raise ending from error
+            self._result.lose("not_restored", shown(path), why(error))
+
+    def _listed(self, entry: Entry, path: bytes) -> Iterator[Entry]:
+        def lost(count: Optional[int], reason: str) -> None:
+            many = "entries" if count is None else f"{count} entries"
+            self._result.lose("damaged", shown(path), f"{many} of this directory are lost: {reason}")
+
+        if entry.flags & tree.UNREAD:
+            self._result.lose("unread", shown(path), "the directory could not be read when the snapshot was made")
+        if entry.content != tree.TREE:
+            return iter(())
+        return ranges.directory(self._store, entry.digest, lost)
+
+    def _leave(self, level: _Level) -> None:
+        self._levels.pop()
+        above = self._levels[-1] if self._levels else None
+        try:
+            if above is not None and above.fd < 0:
+                above.fd = _find_again(level.fd, above)
+            if level.settle:
+                attributes.settle(level.fd, level.entry, self._nodes.loser(level.path))
+        finally:
+            os.close(level.fd)
+
+
+def _find_again(below: int, level: _Level) -> int:
+    """A descriptor of the directory above, which was closed on the way down. Raises Refused when it is not there any more."""
+    with suppress(OSError):
+        fd = os.open(b"..", places.DIRECTORY, dir_fd=below)
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) == (level.device, level.inode):
+            return fd
+        os.close(fd)
+    raise Refused(f"{shown(level.path)} was moved away while it was being restored", reason="DESTINATION_CHANGED")
+
+
+def restore_tree(
+    store: Payloads, root: bytes, path: bytes, destination: str, *, overwrite: bool = False, name: bytes = b"content",
+    progress: Optional[Callable[[RestoreResult], None]] = None,
+) -> RestoreResult:  # fmt: skip
+    """Restore what is at PATH (b"" = all) of the source whose root tree is ROOT below the directory DESTINATION.
+
+    NAME is what the file is called when the source is a single file. With OVERWRITE what is there is replaced where it differs,
+    nothing is removed beside it, and a restore that was stopped goes on. Raises Refused when something is in the way, NotFound
+    when there is no such PATH, Unavailable when the destination cannot be written; all else is listed in the result."""
+    names = [part for part in path.split(b"/") if part not in (b"", b".")]
+    wanted = contents.resolve(store, root, b"/".join(names))
+    result = RestoreResult(destination, progress=progress)
+    base = places.open_destination(destination)
+    try:
+        single = not names and wanted.type != tree.DIRECTORY
+        target = [tree.check_name(name)] if single else names
+        if not overwrite:
+            places.refuse_occupied(base, target, destination)
+        nodes = Nodes(store, root, base, b"/".join(names), result, overwrite=overwrite)
+        work = _Restore(store, nodes, result)
+        if not target:
+            work.enter(os.dup(base), wanted, b"")
+        else:
+            work.enter_part(root, base, target, dataclasses.replace(wanted, name=target[-1]))
+        work.run()
+        _sync(base)
+    finally:
+        os.close(base)
+    return result
+
+
+def _present(dir_fd: int, name: bytes) -> bool:
+    try:
+        os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _sync(fd: int) -> None:
+    """syncfs(2): what was restored is on the disk when we say so. Where it is missing, sync(2) does more than is needed."""
+    with suppress(AttributeError):
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(fd) == 0:
+            return
+    os.sync()
