@@ -31,7 +31,8 @@ def location(args: argparse.Namespace, context: Context) -> str:
     """Where the store is. Raises Unavailable when nothing says so."""
     named = args.store or os.environ.get("ASL_STORE")
     if named:
-        return str(named)
+        # A job runs in another process, in another directory.
+        return str(named) if "://" in str(named) else os.path.abspath(named)
     decided = mode() or context.config.mode
     if decided == "remote":
         return context.config.remote_endpoint or ""

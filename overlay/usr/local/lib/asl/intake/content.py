@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from asl.formats.recipe import Entry
 from asl.intake.progress import Progress
 from asl.kernel import PAGE, ChunkParams, Kernel
 from asl.names import Digest
-from asl.sources.base import DATA, HOLE, Pieces
+from asl.sources.base import DATA, HOLE, Piece, Pieces
 from asl.store import Writer
 
 # 16 KiB: below it, an entry in the recipe and a chunk boundary on each side cost more than the zeros.
@@ -192,23 +193,23 @@ class ContentWriter:
     def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int = 1) -> None:
         self._kernel, self._writer, self._progress = kernel, writer, progress
         self._chunker = Chunker(kernel, params, writer, progress, jobs)
+        self._tiny = min(MIN_HOLE, params.minimum)
         self._tail = bytearray()  # less than a page that waits for the rest of its page
         self._zeros = 0  # bytes of zero pages before the next data, not yet known to be a hole
 
     def store(self, pieces: Pieces, *, always_recipe: bool = False) -> Stored:
         """Store what PIECES give. A content of one chunk needs no recipe, unless ALWAYS_RECIPE."""
+        first = next(pieces, None)
+        second = None
+        if first and first.kind == DATA and first.data is not None and first.length < self._tiny and not always_recipe:
+            first = Piece(DATA, first.length, memoryview(bytes(first.data)))  # valid beyond the next piece
+            second = next(pieces, None)
+            if second is None:
+                return self._one_chunk(first)
         builder = RecipeBuilder(self._writer)
         self._chunker.begin(builder)
-        for piece in pieces:
-            if piece.kind == DATA and piece.data is not None:
-                self._progress.read(piece.length)
-                self._bytes(piece.data)
-            elif piece.kind == HOLE:
-                self._hole(piece.length)
-            else:
-                self._end_run()
-                self._progress.unread(piece.length)
-                self._chunker.entry(Entry(recipe.UNREAD, piece.length))
+        for piece in itertools.chain([each for each in (first, second) if each], pieces):
+            self._feed(piece)
         self._end_run()
         self._chunker.drain()
         only = builder.only_chunk()
@@ -217,6 +218,25 @@ class ContentWriter:
         if only and not always_recipe:
             return Stored(tree.CHUNK, only.digest, only.length, 0)
         return Stored(tree.RECIPE, builder.finish(), builder.size, builder.unread)
+
+    def _one_chunk(self, piece: Piece) -> Stored:
+        """A content shorter than the shortest chunk and the shortest hole: most files of most trees."""
+        data = piece.data or memoryview(b"")
+        self._progress.read(piece.length)
+        digest = artifact.digest(data)
+        self._progress.chunk(piece.length, self._writer.add(digest, data))
+        return Stored(tree.CHUNK, digest, piece.length, 0)
+
+    def _feed(self, piece: Piece) -> None:
+        if piece.kind == DATA and piece.data is not None:
+            self._progress.read(piece.length)
+            self._bytes(piece.data)
+        elif piece.kind == HOLE:
+            self._hole(piece.length)
+        else:
+            self._end_run()
+            self._progress.unread(piece.length)
+            self._chunker.entry(Entry(recipe.UNREAD, piece.length))
 
     def close(self) -> None:
         """End the threads."""

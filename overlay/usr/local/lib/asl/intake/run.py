@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -160,5 +159,4 @@ class Intake:
 
 def run(request: Request, *, progress: Optional[Progress] = None, jobs: int = 1, block_size: Optional[int] = None) -> dict[str, Any]:
     """Run REQUEST with JOBS hashing threads; the result (docs/architecture.md). Raises AslError; what was stored stays stored."""
-    sys.setswitchinterval(0.02)  # the threads work outside the GIL: fewer hand-overs, the same answers
     return Intake(request, progress or Progress(), max(1, jobs), block_size).run()

@@ -137,7 +137,7 @@ def _detach(tool: str) -> None:
     # A session of its own: it outlives the SSH connection that asked for it.
     with open(paths.state("runtime", "intake.log"), "ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-B", tool, "serve", "--drain"],
+            [sys.executable, "-B", os.path.abspath(tool), "serve", "--drain"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
