@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.asl.rescue.plugins.plugin_utils import _report
+
+SPEC: dict[str, t.Any] = {
+    "dir": {"type": "path", "required": True},
+    "hosts": {"type": "list", "elements": "str"},
+    "phases": {"type": "list", "elements": "str", "default": list(_report.PHASES)},
+}
+
+
+class ActionModule(ActionBase):
+    """Writes the reports on the control node; no host is spoken to, so that hosts which cannot be reached have theirs too."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Write one report for each host and a summary of all."""
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _result, args = self.validate_argument_spec(argument_spec=SPEC)
+        names = args["hosts"] or list(variables["ansible_play_hosts_all"])
+        hosts = [_report.host_report(name, args["phases"], variables["hostvars"].get(name, {})) for name in names]
+        folder = Path(args["dir"]).expanduser().absolute()
+        if not self._task.check_mode:
+            try:
+                _report.write(folder, hosts)
+            except OSError as exc:
+                raise AnsibleActionFail(f"cannot write the reports to {folder}: {exc.strerror or exc}") from exc
+        return {
+            "changed": False,
+            "dir": str(folder),
+            "hosts": {host["host"]: {key: host[key] for key in ("state", "rescued", "ok", "sentence", "next")} for host in hosts},
+            "rescued": [host["host"] for host in hosts if host["rescued"]],
+            "not_rescued": [host["host"] for host in hosts if not host["rescued"]],
+            "summary": _report.summary(hosts, folder).splitlines(),
+        }

@@ -1,0 +1,322 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: asl_ingest
+short_description: Read sources of a crashed host into an ASL store, as a detached job
+version_added: 0.1.0
+description:
+  - Submits an intake job on the host, or joins the one with the same request that is queued, running or done, and returns how far it is.
+  - The job runs detached on the host. A lost connection, a stopped playbook or a killed job loses nothing; the same task run again
+    goes on, and sends nothing twice that is stored.
+  - A finished result is handed out once. The next call after that starts a new run, which finds an unchanged source unchanged.
+  - A crashed disk is only ever read.
+author:
+  - The asl.rescue contributors (@asl-rescue)
+extends_documentation_fragment:
+  - asl.rescue._attributes
+  - asl.rescue._engine
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Says what would be read, from where and into which store; nothing is queued, mounted or written.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+    details:
+      - An unchanged source gives RV(changed=false) and the same RV(digest).
+options:
+  sources:
+    description:
+      - What to read, each as V(tree:/path), V(fs:/dev/sda2) (mounted safely by the tool), V(device:/dev/sda), or V(stream:/path).
+    type: list
+    elements: str
+    required: true
+  domain:
+    description:
+      - The domain the snapshot belongs to. When unset, C(domain.id) of C(asl.conf).
+    type: str
+  labels:
+    description:
+      - Words to find the snapshot by, key and value.
+    type: dict
+    default: {}
+  wait:
+    description:
+      - Whether to wait for the job to end, up to O(wait_timeout). When V(false), the module returns at once.
+    type: bool
+    default: true
+  wait_timeout:
+    description:
+      - How long to wait, in seconds. A job that is not finished by then goes on, and RV(finished) is V(false); this is no failure.
+    type: int
+    default: 60
+  collect:
+    description:
+      - Whether the result of a finished job is taken. When V(false) it is shown and kept for the next call.
+    type: bool
+    default: true
+seealso:
+  - module: asl.rescue.asl_preflight
+  - module: asl.rescue.asl_verify
+"""
+
+EXAMPLES = r"""
+---
+- name: Read the crashed system and wait until it is safe
+  asl.rescue.asl_ingest:
+    sources: [fs:/dev/sda2]
+    labels:
+      ticket: INC-4711
+    wait_timeout: 30
+  register: job
+  until: job is failed or job.finished or ansible_check_mode
+  retries: 2880
+  delay: 0
+
+- name: Start an intake of a whole disk and look after it later
+  asl.rescue.asl_ingest:
+    sources:
+      - device:/dev/sda
+    store: /mnt/asl/local
+    wait: false
+    collect: false
+  register: job
+
+- name: Show how far it is
+  ansible.builtin.debug:
+    var: job.progress
+"""
+
+RETURN = r"""
+job:
+  description: The id of the job, a digest of its request. Empty in check mode when there is no such job yet.
+  returned: success
+  type: str
+  sample: 5f0c3a9b1d2e
+state:
+  description:
+    - V(queued), V(running), V(finished), V(waiting) (there is no store to write to yet, see asl_preflight) or V(would-run) (check mode).
+  returned: success
+  type: str
+  sample: running
+finished:
+  description: Whether the job has ended and its result is part of this answer.
+  returned: always
+  type: bool
+  sample: false
+progress:
+  description: How far the job is, as the tool last wrote it down. V(null) when it has not begun.
+  returned: success
+  type: dict
+  sample: {phase: read, bytes_done: 104857600, bytes_total: 1073741824, rate: 52428800, eta_s: 18}
+actions:
+  description: What is done, or in check mode would be done, one sentence for each source.
+  returned: success
+  type: list
+  elements: str
+  sample: ["read fs:/dev/sda2 into /mnt/asl/local"]
+snapshot:
+  description: The id of the snapshot in the store.
+  returned: when finished
+  type: str
+  sample: "000000000001"
+digest:
+  description: The digest of the snapshot's content. Equal content has an equal digest, whatever the host, the time or an interruption.
+  returned: when finished
+  type: str
+  sample: 0d4a1185e1f2f6b0f3f94ab7a7b1bb26a0b1b6df0cfa9c6bf2d20ab23f5ad1a7
+domain:
+  description: The domain the snapshot belongs to.
+  returned: when finished
+  type: str
+  sample: rescue-domain
+sources:
+  description: Each source with what was read of it.
+  returned: when finished
+  type: list
+  elements: dict
+  contains:
+    source:
+      description: The source as it was given.
+      type: str
+      sample: fs:/dev/sda2
+    kind:
+      description: The kind of source.
+      type: str
+      sample: fs
+    files:
+      description: How many files were read.
+      type: int
+      sample: 4711
+    bytes_read:
+      description: How many bytes were read.
+      type: int
+      sample: 1073741824
+    bytes_unread:
+      description: How many bytes could not be read. They are recorded as unread, never as zeros.
+      type: int
+      sample: 0
+    root:
+      description: The reference of the artifact that holds the source.
+      type: str
+      sample: 0001:0d4a1185e1f2f6b0f3f94ab7a7b1bb26a0b1b6df0cfa9c6bf2d20ab23f5ad1a7
+  sample: []
+files:
+  description: How many files were read, of all sources.
+  returned: when finished
+  type: int
+  sample: 4711
+bytes_read:
+  description: How many bytes were read.
+  returned: when finished
+  type: int
+  sample: 1073741824
+bytes_new:
+  description: How many of them the store did not have.
+  returned: when finished
+  type: int
+  sample: 536870912
+bytes_duplicate:
+  description: How many of them the store had already.
+  returned: when finished
+  type: int
+  sample: 536870912
+bytes_unread:
+  description: How many bytes could not be read.
+  returned: when finished
+  type: int
+  sample: 0
+losses:
+  description: What could not be read, where, and why. The snapshot's receipt lists all of them, this the first.
+  returned: when finished
+  type: list
+  elements: dict
+  sample: [{what: /home/a/mail, where: fs:/dev/sda2, why: input/output error}]
+losses_omitted:
+  description: How many losses there are beyond the ones in RV(losses).
+  returned: when finished
+  type: int
+  sample: 0
+seconds:
+  description: How long the job took.
+  returned: when finished
+  type: float
+  sample: 63.4
+store:
+  description: The store that is, or would be, written to.
+  returned: when known
+  type: str
+  sample: /mnt/asl/local
+exit_code:
+  description: How the job ended, V(0) done or V(1) done with losses.
+  returned: when finished
+  type: int
+  sample: 0
+reason:
+  description: A stable code for what went wrong.
+  returned: failure
+  type: str
+  sample: NOT_LAID
+hint:
+  description: What to do next.
+  returned: failure
+  type: str
+  sample: lay it first with asl.rescue.asl_overlay
+rc:
+  description: The exit status of the tool.
+  returned: failure of the tool
+  type: int
+  sample: 3
+cmd:
+  description: The command that was run.
+  returned: failure of the tool
+  type: list
+  elements: str
+  sample: [/usr/bin/python3, -B, /usr/local/bin/asl-intake, submit, "fs:/dev/sda2", --json]
+stderr:
+  description: What the tool said.
+  returned: failure of the tool
+  type: str
+  sample: "asl-intake: /dev/sda2 is mounted read-write [SOURCE_IN_USE]"
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.asl.rescue.plugins.module_utils._tool import ENGINE_SPEC, ToolError, Tools, finish, plain, settings, store, tools
+
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "sources": {"type": "list", "elements": "str", "required": True},
+    "domain": {"type": "str"},
+    "labels": {"type": "dict", "default": {}},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 60},
+    "collect": {"type": "bool", "default": True},
+    **ENGINE_SPEC,
+}
+DONE = (0, 1)
+
+
+def submit(module: AnsibleModule, tool: Tools) -> dict[str, t.Any]:
+    """Queue the job or join it."""
+    params = module.params
+    arguments = ["submit", *settings(module), *store(module)]
+    if params["domain"]:
+        arguments += ["--domain", params["domain"]]
+    for key, value in sorted(params["labels"].items()):
+        arguments += ["--label", f"{key}={plain(value)}"]
+    if module.check_mode:
+        arguments.append("--check")
+    return tool.run("asl-intake", *arguments, "--", *params["sources"])
+
+
+def work(module: AnsibleModule) -> dict[str, t.Any]:
+    """Submit, wait as asked, and take the result when there is one."""
+    params = module.params
+    with tools(module, carried=module.check_mode) as tool:
+        document = submit(module, tool)
+        if not module.check_mode:
+            # A failure is always taken: what this call reports is not to be reported again after its cause was mended.
+            if document["finished"] and (params["collect"] or failed(document)):
+                tool.run("asl-intake", "wait", document["job"], "--timeout", "0", "--collect")
+            elif not document["finished"] and params["wait"]:
+                collect = ["--collect"] if params["collect"] else []
+                document = tool.run("asl-intake", "wait", document["job"], "--timeout", str(params["wait_timeout"]), *collect)
+    return outcome(module, document)
+
+
+def failed(document: dict[str, t.Any]) -> bool:
+    """True for a job that ended otherwise than done, or done with losses."""
+    return bool(document["finished"]) and (document["result"] or {}).get("exit_code") not in DONE
+
+
+def outcome(module: AnsibleModule, document: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The module's result from the tool's document. A job that failed raises ToolError."""
+    result = document.pop("result", None) or {}
+    found: dict[str, t.Any] = {**document, "changed": bool(document.get("changed"))}
+    if not found["finished"]:
+        return found
+    if failed({**document, "result": result}):
+        message = result.pop("error", None) or "the intake job ended without saying why"
+        raise ToolError(f"{', '.join(module.params['sources'])}: {message}", **{**found, **result})
+    losses = result.get("losses") or []
+    if losses:
+        first = ": ".join(str(losses[0].get(key)) for key in ("what", "where", "why") if losses[0].get(key))
+        module.warn(f"{len(losses) + result.get('losses_omitted', 0)} losses, the first is {first}")
+    return {**found, **result, "changed": bool(result.get("changed"))}
+
+
+def main() -> t.NoReturn:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    finish(module, lambda: work(module), finished=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to the collection: may change at any time.
+"""Reports of a run: what each phase said of each host, in one JSON document and one short text, and a line for each in a summary.
+
+The phases are the results that the roles register, ``<phase>_result``. Nothing is judged here that a tool has judged already: a host is
+rescued when its intake has ended with a snapshot and nothing failed since.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import typing as t
+from pathlib import Path
+
+PHASES = ("overlay", "preflight", "intake", "verify")
+STATES = {
+    "rescued": "rescued",
+    "rescued_with_losses": "rescued, with losses",
+    "running": "the intake is still running",
+    "failed": "failed",
+    "unreachable": "could not be reached",
+    "predicted": "check mode: nothing was done",
+    "incomplete": "not finished",
+}
+RESCUED = ("rescued", "rescued_with_losses")
+# What a task result carries for Ansible itself, and what repeats what the report says elsewhere.
+NOISE = ("ansible_facts", "attempts", "retries", "invocation", "failed", "unreachable", "changed", "diff", "deprecations", "exception")
+
+
+def host_report(name: str, phases: t.Sequence[str], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Everything that is known of one host, from the variables its phases left."""
+    results = {
+        phase: result for phase in phases if isinstance(result := variables.get(f"{phase}_result"), dict) and not result.get("skipped")
+    }
+    state, culprit = judge(phases, results)
+    intake = results.get("intake", {})
+    return {
+        "host": name,
+        "state": state,
+        "rescued": state in RESCUED,
+        # A check run that found nothing in the way is as good as it can be.
+        "ok": state in (*RESCUED, "predicted"),
+        "sentence": sentence(state, culprit, results),
+        "next": advice(state, culprit, results),
+        "phase": culprit,
+        "snapshot": intake.get("snapshot"),
+        "digest": intake.get("digest"),
+        "store": intake.get("store"),
+        "phases": {phase: {"outcome": outcome(result), **cleaned(result)} for phase, result in results.items()},
+    }
+
+
+def outcome(result: t.Mapping[str, t.Any]) -> str:
+    """How a phase ended, in one word."""
+    if result.get("unreachable"):
+        return "unreachable"
+    if result.get("failed"):
+        return "failed"
+    return "changed" if result.get("changed") else "ok"
+
+
+def judge(phases: t.Sequence[str], results: t.Mapping[str, t.Mapping[str, t.Any]]) -> tuple[str, str | None]:
+    """The state of a host, and the phase that it is due to."""
+    for phase in phases:
+        word = outcome(results.get(phase, {}))
+        if word in ("unreachable", "failed"):
+            return ("running" if results[phase].get("state") in ("queued", "running") else word), phase
+    intake = results.get("intake", {})
+    if intake.get("state") == "would-run":
+        return "predicted", "intake"
+    if intake.get("finished") and intake.get("snapshot"):
+        losses = intake.get("losses") or intake.get("bytes_unread")
+        return ("rescued_with_losses" if losses else "rescued"), None
+    if intake.get("state") in ("queued", "running"):
+        return "running", "intake"
+    return ("incomplete" if results else "unreachable"), None
+
+
+def sentence(state: str, culprit: str | None, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
+    """What a tired operator has to know of the host, in one sentence."""
+    if state in ("failed", "unreachable") and culprit:
+        message = " ".join(str(results[culprit].get("msg") or "no message").split())
+        return f"{STATES[state]} in phase {culprit}: {message}"
+    if state.startswith("rescued"):
+        intake = results["intake"]
+        said = f"{STATES[state]}: snapshot {intake['snapshot']} in {intake.get('store')}, {size(intake.get('bytes_read'))} read"
+        return f"{said}, {size(intake.get('bytes_unread'))} unread"
+    return STATES[state]
+
+
+def advice(state: str, culprit: str | None, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
+    """What to do next."""
+    hint = results.get(culprit or "", {}).get("hint")
+    if hint:
+        return str(hint)
+    return {
+        "rescued": "asl-admin restore gives the data back",
+        "rescued_with_losses": "look at the losses below; asl-admin restore gives the rest back",
+        "running": "run the same playbook again: it joins the running job",
+        "unreachable": "check the address, the key and the power of the host, then run the same playbook again",
+        "predicted": "run the same playbook without --check",
+    }.get(state, "mend the cause, then run the same playbook again: it goes on where it stopped")
+
+
+def cleaned(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A result without what is Ansible's own."""
+    return {key: value for key, value in result.items() if key not in NOISE and not key.startswith("_ansible")}
+
+
+def text(host: t.Mapping[str, t.Any]) -> str:
+    """The short report of one host."""
+    lines = [f"{host['host']}: {host['sentence']}", f"  next: {host['next']}"]
+    for phase, result in host["phases"].items():
+        lines.append(f"  {phase:10} {result['outcome']}{note(phase, result)}")
+    intake = host["phases"].get("intake", {})
+    for source in intake.get("sources") or []:
+        counts = f"{source.get('files', 0)} files, {size(source.get('bytes_read'))} read, {size(source.get('bytes_unread'))} unread"
+        lines.append(f"  {source.get('source')}: {counts}")
+    losses = intake.get("losses") or []
+    lines += [f"  lost: {loss.get('what')} {loss.get('where')} ({loss.get('why')})" for loss in losses[:20]]
+    if len(losses) > 20 or intake.get("losses_omitted"):
+        lines.append("  lost: and more, see the receipt of the snapshot (asl-admin show)")
+    return "\n".join(printable(line) for line in lines) + "\n"
+
+
+def note(phase: str, result: t.Mapping[str, t.Any]) -> str:
+    """The few words of a phase that matter."""
+    if phase == "overlay":
+        return f" ({len(result.get('actions') or [])} actions)"
+    if phase == "preflight" and result.get("mode"):
+        return f" (mode {result['mode']}, {result.get('reason')})"
+    if phase == "intake" and result.get("snapshot"):
+        return f" (snapshot {result['snapshot']}, {size(result.get('bytes_new'))} new, {size(result.get('bytes_duplicate'))} duplicate)"
+    return ""
+
+
+def summary(hosts: t.Sequence[t.Mapping[str, t.Any]], folder: Path) -> str:
+    """One line for each host, and how many are safe."""
+    width = max((len(host["host"]) for host in hosts), default=0)
+    lines = [printable(f"{host['host'].ljust(width)}  {host['sentence']}") for host in hosts]
+    safe = sum(1 for host in hosts if host["rescued"])
+    return "\n".join([*lines, f"{safe} of {len(hosts)} hosts rescued; reports are in {folder}"]) + "\n"
+
+
+def write(folder: Path, hosts: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+    """Write <host>.json and <host>.txt for each host, summary.json and summary.txt. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for host in hosts:
+        name = file_name(host["host"])
+        replace(folder / f"{name}.json", document(host))
+        replace(folder / f"{name}.txt", text(host))
+    short = [{key: host[key] for key in ("host", "state", "rescued", "sentence", "next", "snapshot", "digest", "store")} for host in hosts]
+    replace(folder / "summary.json", document({"hosts": short}))
+    replace(folder / "summary.txt", summary(hosts, folder))
+
+
+def document(content: t.Any) -> str:
+    """JSON that can be read by people and compared between runs. Names on disk need not be UTF-8; escapes keep them."""
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=True, default=str) + "\n"
+
+
+def replace(path: Path, content: str) -> None:
+    """Put a whole file in place, so that nobody reads half a report."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(content)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+def file_name(host: str) -> str:
+    """A host's name as a file name; what cannot stand in one, and a leading dot, becomes an underscore."""
+    return re.sub(r"[^A-Za-z0-9._-]|^\.", "_", host)
+
+
+def printable(line: str) -> str:
+    """Without anything a terminal would act on: names come from crashed disks."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in line)
+
+
+def size(count: t.Any) -> str:
+    """Bytes as people read them."""
+    if not isinstance(count, (int, float)):
+        return "?"
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.1f} {units[0]}"
