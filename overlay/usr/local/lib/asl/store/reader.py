@@ -46,7 +46,7 @@ class Reader:
     def get(self, digest: bytes) -> Artifact:
         """The artifact with DIGEST; what comes back has this digest. Raises NotFound, Damaged."""
         location = self.locate(digest)
-        data = b"".join(self._extent(each, digest) for each in location)
+        data = b"".join(self.extent(each, digest) for each in location)
         try:
             found = artifact.decode(data)
         except Damaged as error:
@@ -62,10 +62,11 @@ class Reader:
             raise Damaged(f"artifact {reference_text(digest)} has type tag {found.type_tag}, not {type_tag}", reason="WRONG_TYPE")
         return found.payload
 
-    def _extent(self, extent: segment.Extent, digest: bytes) -> bytes:
+    def extent(self, extent: segment.Extent, digest: bytes) -> bytes:
+        """The bytes of one extent of the artifact with DIGEST, not checked against it. Raises Damaged, Unsupported."""
         name = layout.block(extent.block)
         try:
-            header = self._header(extent.block, name)
+            header = self._readable_header(extent.block, name)
             if header.encoding != block.PLAIN:
                 raise Unsupported(f"block {extent.block.hex()} is compressed, which this engine cannot read yet")
             data = self.backend.read(name, block.HEADER.size + extent.offset, extent.length)
@@ -77,6 +78,14 @@ class Reader:
         except AslError as error:
             raise Damaged(f"artifact {reference_text(digest)} cannot be read: {error}", reason=error.reason) from error
         return data
+
+    def _readable_header(self, block_id: BlockID, name: str) -> block.Header:
+        try:
+            return self._header(block_id, name)
+        except (NotFound, Unsupported):
+            raise
+        except AslError:
+            return block.Header()  # a damaged header takes nothing with it: the digest of what is read decides
 
     def _header(self, block_id: BlockID, name: str) -> block.Header:
         with self._mutex:

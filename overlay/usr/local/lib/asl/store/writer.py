@@ -14,7 +14,7 @@ A failed write or barrier is final for the writer: the kernel may have dropped t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Optional
 
@@ -53,6 +53,7 @@ class Writer(Reader):
         with self._guard(), backend.lock():
             self.state = recovery.load(backend)
             recovery.repair_tail(backend, self.state)
+            recovery.settle(backend, self.state)
             recovery.write_missing_checkpoint(backend, self.state)
             backend.sweep()
         self.index.follow(self.state)
@@ -79,28 +80,30 @@ class Writer(Reader):
         if self.has(digest):
             return False
         head = artifact.header(len(payload), type_tag)
+        if len(payload) >= LARGE:
+            self.add_parts(digest, _parts(head, payload))
+            return True
         with self._guard():
-            if len(payload) >= LARGE:
-                self._add_large(digest, head, payload)
-            else:
-                self._pending[digest] = None
-                self._took(self._packer.add(digest, head, payload))
+            self._pending[digest] = None
+            self._took(self._packer.add(digest, head, payload))
             if self._sealed_blocks >= BLOCKS_PER_COMMIT:
                 self._commit()
         return True
 
-    def _add_large(self, digest: Digest, head: bytes, payload: Buffer) -> None:
+    def add_parts(self, digest: Digest, parts: Iterable[Buffer]) -> None:
+        """Store the artifact with DIGEST whose encoding PARTS make up, each in a block of its own. When PARTS raises, nothing is
+        added."""
         extents, at = [], 0
-        view = memoryview(payload)
-        first: Buffer = head + bytes(view[: LARGE - len(head)])
-        while at < len(head) + len(view):
-            part = first if at == 0 else view[at - len(head) : at - len(head) + LARGE]
-            block_id, size = self._packer.part(digest, at, part)
+        for part in parts:
+            with self._guard():
+                block_id, size = self._packer.part(digest, at, part)
             extents.append(segment.Extent(block_id, 0, len(part)))
             self.bytes_stored += size
             at += len(part)
         self._pending[digest] = extents
         self._sealed_blocks += 1
+        if self._sealed_blocks >= BLOCKS_PER_COMMIT:
+            self.commit()
 
     def _took(self, sealed: Optional[Sealed]) -> None:
         if sealed is None:
@@ -117,11 +120,15 @@ class Writer(Reader):
         return super().get(digest)
 
     def commit(self) -> State:
-        """Make every artifact put so far visible, all or none. Returns the state that shows them. Raises Unavailable."""
-        with self._guard():
-            return self._commit()
+        """Make every artifact put so far visible, all or none. Returns the state that shows them. Raises Unavailable.
 
-    def _commit(self) -> State:
+        Also when there was nothing to add: whatever others made visible before this returns is durable then."""
+        with self._guard():
+            if not self._commit():
+                self._append([])
+        return self.state
+
+    def _commit(self) -> bool:
         self._took(self._packer.seal())
         entries = [(digest, location) for digest, location in self._pending.items() if location]
         if entries:
@@ -132,7 +139,7 @@ class Writer(Reader):
             self._append([(records.SEGMENT_SEAL, records.Seal(segment_id, hashlib.sha256(data).digest()).encode())])
         self._pending.clear()
         self._sealed_blocks = 0
-        return self.state
+        return bool(entries)
 
     def _publish_segment(self, data: bytes) -> int:
         """Give DATA the next free segment id: create-only settles it between writers."""
@@ -204,6 +211,8 @@ class Writer(Reader):
         for digest, location in found:
             if not self.has(digest):
                 self._pending[digest] = location
+                for extent in location:
+                    self.backend.ensure(layout.block(extent.block))
         return len(found)
 
     @contextmanager
@@ -216,3 +225,12 @@ class Writer(Reader):
         except Unavailable as error:
             self._broken = error
             raise
+
+
+def _parts(head: bytes, payload: Buffer) -> Iterator[Buffer]:
+    """HEAD and PAYLOAD in parts of LARGE bytes."""
+    view = memoryview(payload)
+    first = LARGE - len(head)
+    yield head + bytes(view[:first])
+    for at in range(first, len(view), LARGE):
+        yield view[at : at + LARGE]

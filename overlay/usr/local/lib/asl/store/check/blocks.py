@@ -162,7 +162,7 @@ class BlockCheck:
             some = ", ".join(reference_text(digest) for digest in list(hit.first)[:3])
             what += f"; {hit.count} artifacts are hit: {some}{' …' if hit.count > 3 else ''}"
         elif named:
-            what += "; no artifact in it is hit"
+            what += "; the artifacts in it are whole"
         else:
             what += "; no segment names it"
         self._findings.fault(layout.block(block_id), what, hit.reason, [reference_text(digest) for digest in hit.first])
