@@ -50,7 +50,7 @@ class Tools:
 
     def run(self, tool: str, *arguments: str) -> dict[str, t.Any]:
         """The document of C(asl-intake), C(asl-admin) or C(asl-debug), called with ``arguments`` and C(--json). Raises ToolError."""
-        return self.ask([os.path.join(self.root, "usr/local/bin", tool), *arguments, "--json"])
+        return self.ask([os.path.join(self.root, "usr/local/bin", tool), "--json", *arguments])
 
     def overlay(self, *arguments: str) -> dict[str, t.Any]:
         """The document of the engine's overlay room. Raises ToolError."""

@@ -238,7 +238,7 @@ cmd:
   returned: failure of the tool
   type: list
   elements: str
-  sample: [/usr/bin/python3, -B, /usr/local/bin/asl-intake, submit, "fs:/dev/sda2", --json]
+  sample: [/usr/bin/python3, -B, /usr/local/bin/asl-intake, --json, submit, "fs:/dev/sda2"]
 stderr:
   description: What the tool said.
   returned: failure of the tool

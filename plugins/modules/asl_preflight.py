@@ -114,7 +114,7 @@ cmd:
   returned: failure of the tool
   type: list
   elements: str
-  sample: [/usr/bin/python3, -B, /usr/local/bin/asl-intake, preflight, --json]
+  sample: [/usr/bin/python3, -B, /usr/local/bin/asl-intake, --json, preflight]
 stderr:
   description: What the tool said.
   returned: failure of the tool

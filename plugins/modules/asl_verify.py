@@ -89,7 +89,7 @@ cmd:
   returned: failure of the tool
   type: list
   elements: str
-  sample: [/usr/bin/python3, -B, /usr/local/bin/asl-admin, verify, --json]
+  sample: [/usr/bin/python3, -B, /usr/local/bin/asl-admin, --json, verify]
 stderr:
   description: What the tool said.
   returned: failure of the tool

@@ -84,7 +84,9 @@ def judge(phases: t.Sequence[str], results: t.Mapping[str, t.Mapping[str, t.Any]
 def sentence(state: str, culprit: str | None, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
     """What a tired operator has to know of the host, in one sentence."""
     if state in ("failed", "unreachable") and culprit:
-        message = " ".join(str(results[culprit].get("msg") or "no message").split())
+        # A module's message ends with what to do next, which the report says apart.
+        message = str(results[culprit].get("msg") or "no message").removesuffix(f". Next: {results[culprit].get('hint')}")
+        message = " ".join(message.split())
         return f"{STATES[state]} in phase {culprit}: {message}"
     if state.startswith("rescued"):
         intake = results["intake"]
