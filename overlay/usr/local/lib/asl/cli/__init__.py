@@ -14,6 +14,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn, Optional
 
@@ -117,6 +118,13 @@ def main(tool: str, argv: Optional[Sequence[str]] = None) -> int:
         return _fail(tool, from_os_error(error), words)
     except MemoryError:
         return _fail(tool, AslError("there is not enough memory to go on", reason="NO_MEMORY", hint="free memory or lower --jobs"), words)
+    except Exception as error:  # a fault of ours: a sentence all the same, and the trace for whoever asks for it
+        if os.environ.get("ASL_TRACE"):
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(os.path.dirname(where.filename))}/{os.path.basename(where.filename)}:{where.lineno}"
+        what = f"a fault of the tool itself at {place}: {type(error).__name__}: {error}"
+        return _fail(tool, AslError(what, reason="INTERNAL", hint="run it again with ASL_TRACE=1 and report what it prints"), words)
 
 
 def from_os_error(error: OSError) -> AslError:
