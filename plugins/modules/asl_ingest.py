@@ -95,13 +95,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 job:
-  description: The id of the job, a digest of its request. Empty in check mode when there is no such job yet.
+  description: The id of the job, a digest of its request.
   returned: success
   type: str
-  sample: 5f0c3a9b1d2e
+  sample: ad2431af7f3252bf
 state:
   description:
-    - V(queued), V(running), V(finished), V(waiting) (there is no store to write to yet, see asl_preflight) or V(would-run) (check mode).
+    - V(queued), V(running), V(finished) or, in check mode, V(would-run).
   returned: success
   type: str
   sample: running
@@ -114,18 +114,18 @@ progress:
   description: How far the job is, as the tool last wrote it down. V(null) when it has not begun.
   returned: success
   type: dict
-  sample: {phase: read, bytes_done: 104857600, bytes_total: 1073741824, rate: 52428800, eta_s: 18}
+  sample: {phase: reading, source: fs:/dev/sda2, bytes_done: 104857600, bytes_total: 1073741824, rate: 52428800, eta: 18}
 actions:
-  description: What is done, or in check mode would be done, one sentence for each source.
+  description: What is done, or in check mode would be done, one sentence for each source. Empty when the store has it already.
   returned: success
   type: list
   elements: str
-  sample: ["read fs:/dev/sda2 into /mnt/asl/local"]
+  sample: ["read fs:/dev/sda2 into /mnt/asl/local (domain rescue-domain)"]
 snapshot:
   description: The id of the snapshot in the store.
   returned: when finished
   type: str
-  sample: "000000000001"
+  sample: "1"
 digest:
   description: The digest of the snapshot's content. Equal content has an equal digest, whatever the host, the time or an interruption.
   returned: when finished
@@ -154,8 +154,12 @@ sources:
       description: How many files were read.
       type: int
       sample: 4711
+    size:
+      description: How large the source is, in bytes, holes included.
+      type: int
+      sample: 1073741824
     bytes_read:
-      description: How many bytes were read.
+      description: How many bytes were read. A file that has not changed since the last intake is not read again.
       type: int
       sample: 1073741824
     bytes_unread:
@@ -165,13 +169,41 @@ sources:
     root:
       description: The reference of the artifact that holds the source.
       type: str
-      sample: 0001:0d4a1185e1f2f6b0f3f94ab7a7b1bb26a0b1b6df0cfa9c6bf2d20ab23f5ad1a7
+      sample: 00010d4a1185e1f2f6b0f3f94ab7a7b1bb26a0b1b6df0cfa9c6bf2d20ab23f5ad1a7
+    view:
+      description: What has to be known of the way it was seen, for instance that a journal was not replayed. V(null) for nothing.
+      type: str
+      sample: journal not replayed
+    details:
+      description: What the source is, such as its file system, its UUID and its device.
+      type: dict
+      sample: {filesystem: ext4, label: root, device: /dev/sda2}
+    notes:
+      description: What else was seen while it was read.
+      type: list
+      elements: str
+      sample: []
   sample: []
+labels:
+  description: The labels of the snapshot.
+  returned: when finished
+  type: dict
+  sample: {ticket: INC-4711}
 files:
-  description: How many files were read, of all sources.
+  description: How many files the snapshot holds, of all sources.
   returned: when finished
   type: int
   sample: 4711
+files_unchanged:
+  description: How many of them had not changed since the last intake and were not read again.
+  returned: when finished
+  type: int
+  sample: 0
+size:
+  description: How large the sources are, in bytes, holes included.
+  returned: when finished
+  type: int
+  sample: 1073741824
 bytes_read:
   description: How many bytes were read.
   returned: when finished
@@ -187,6 +219,11 @@ bytes_duplicate:
   returned: when finished
   type: int
   sample: 536870912
+bytes_stored:
+  description: How many bytes the store grew by, after packing.
+  returned: when finished
+  type: int
+  sample: 412316860
 bytes_unread:
   description: How many bytes could not be read.
   returned: when finished
@@ -213,6 +250,11 @@ store:
   returned: when known
   type: str
   sample: /mnt/asl/local
+kernel:
+  description: What cut and hashed the data, V(libasl), or the slow V(python) where there is no libasl.so for the machine.
+  returned: when finished
+  type: str
+  sample: libasl
 exit_code:
   description: How the job ended, V(0) done or V(1) done with losses.
   returned: when finished

@@ -212,13 +212,15 @@ def lay(module: AnsibleModule, configuration: list[str]) -> dict[str, t.Any]:
 
 
 def remove(module: AnsibleModule) -> dict[str, t.Any]:
-    """Remove what is laid with its own engine; with the one that is sent, where its own cannot answer any more."""
+    """Remove what is laid with its own engine; with the one that is sent, where its own is another or cannot answer any more."""
     if module.params["_bundle"]:
         with unpacked(module) as folder:
             return Tools(module, os.path.join(folder, "root"), carried=True).overlay("remove", "--bundle", folder, *flags(module))
     # The engine is the last that is removed: where it is gone, nothing is left.
     if not os.path.lexists(os.path.join(module.params["root"], "usr/local/lib/asl")):
         return {"changed": False, "actions": [], "kept": [], "notes": []}
+    if laid_digest(module.params["root"]) != module.params["_digest"]:
+        raise NeedsBundle
     try:
         return Tools(module, module.params["root"], carried=False).overlay("remove", *flags(module))
     except ToolError as exc:

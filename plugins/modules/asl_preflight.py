@@ -95,10 +95,20 @@ findings:
       sample: ""
   sample: []
 facts:
-  description: Whatever else the tool saw, such as the environment, mounts and the network.
+  description: What was seen, such as the environment, the store, mounts, swap, arrays, pools and the network. Equal hosts have equal facts.
   returned: always, unless the tool itself failed
   type: dict
-  sample: {environment: {live: true, why: / is overlay}}
+  sample: {environment: {live: true, why: / is overlay}, swaps: [], writable_mounts: []}
+measured:
+  description: What was measured and differs from one call to the next, such as free memory and space in bytes.
+  returned: always, unless the tool itself failed
+  type: dict
+  sample: {at: 1795425185, memory_available: 17857974272, store_free: 418680832}
+rule:
+  description: The row of the documented decision table that decided.
+  returned: always, unless the tool itself failed
+  type: str
+  sample: "1"
 hint:
   description: What to do next.
   returned: failure
@@ -132,7 +142,6 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "fail_on": {"type": "list", "elements": "str", "choices": ["error", "warning", "no_mode"], "default": []},
     **ENGINE_SPEC,
 }
-SAID = ("mode", "reason", "findings")
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -142,10 +151,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         document = tool.run("asl-intake", "preflight", *settings(module), *keep)
     result: dict[str, t.Any] = {
         "changed": False,
-        "mode": document["mode"],
-        "reason": document["reason"],
-        "findings": document["findings"],
-        "facts": {key: value for key, value in document.items() if key not in SAID},
+        **{key: document[key] for key in ("mode", "reason", "findings", "facts", "measured", "rule")},
     }
     fail_on = module.params["fail_on"]
     for severity in ("error", "warning"):

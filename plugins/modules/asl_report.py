@@ -82,7 +82,7 @@ hosts:
       state: rescued
       rescued: true
       ok: true
-      sentence: "rescued: snapshot 000000000001 in /mnt/asl/local, 1.0 GiB read, 0 B unread"
+      sentence: "rescued: snapshot 1 in /mnt/asl/local, 1.0 GiB, every byte"
       next: asl-admin restore gives the data back
 rescued:
   description: The hosts that are safe.
@@ -101,7 +101,7 @@ summary:
   returned: success
   type: list
   elements: str
-  sample: ["web07  rescued: snapshot 000000000001 in /mnt/asl/local, 1.0 GiB read, 0 B unread"]
+  sample: ["web07  rescued: snapshot 1 in /mnt/asl/local, 1.0 GiB, every byte"]
 """
 
 # The work is done by the action plugin of the same name, on the control node.

@@ -33,7 +33,7 @@ options:
   sample:
     description:
       - Read only this share of the data, in per cent. V(100) reads every byte.
-    type: int
+    type: float
     default: 100
 seealso:
   - module: asl.rescue.asl_ingest
@@ -54,21 +54,55 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ok:
-  description: Whether every byte that was read is what was stored. A fault fails the module.
+  description: Whether every byte that was read is what was stored. If not, the module fails.
   returned: always, unless the store cannot be read at all
   type: bool
   sample: true
 verification:
-  description: What the tool says of the verification, such as how many snapshots, artifacts and bytes were read.
-  returned: success
+  description: How much was read.
+  returned: always, unless the store cannot be read at all
   type: dict
-  sample: {ok: true, snapshots: 1, artifacts: 512, bytes: 1073741824}
-faults:
-  description: What is wrong, each naming its object.
+  contains:
+    store:
+      description: The store that was read.
+      type: str
+      sample: /mnt/asl/local
+    snapshots:
+      description: The ids of the snapshots that were read.
+      type: list
+      elements: str
+      sample: ["1"]
+    files:
+      description: How many files they hold.
+      type: int
+      sample: 4711
+    artifacts:
+      description: How many artifacts were read.
+      type: int
+      sample: 3066
+    artifacts_skipped:
+      description: How many artifacts O(sample) left out.
+      type: int
+      sample: 0
+    bytes:
+      description: How many bytes were read.
+      type: int
+      sample: 54365836
+    seconds:
+      description: How long it took.
+      type: float
+      sample: 0.452
+damaged:
+  description: What is damaged, by snapshot, source and path, and in which way.
   returned: always, unless the store cannot be read at all
   type: list
   elements: dict
   sample: []
+damaged_omitted:
+  description: How much more is damaged than RV(damaged) lists.
+  returned: always, unless the store cannot be read at all
+  type: int
+  sample: 0
 reason:
   description: A stable code for what went wrong.
   returned: failure
@@ -78,7 +112,7 @@ hint:
   description: What to do next.
   returned: failure
   type: str
-  sample: "look at the store with asl-debug check, and read the sources again"
+  sample: read the sources again, and look at the store with asl-debug check
 rc:
   description: The exit status of the tool.
   returned: failure of the tool
@@ -103,26 +137,27 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.asl.rescue.plugins.module_utils._tool import ENGINE_SPEC, ToolError, finish, settings, store, tools
 
-ARGUMENT_SPEC: dict[str, t.Any] = {"snapshot": {"type": "str"}, "sample": {"type": "int", "default": 100}, **ENGINE_SPEC}
+ARGUMENT_SPEC: dict[str, t.Any] = {"snapshot": {"type": "str"}, "sample": {"type": "float", "default": 100}, **ENGINE_SPEC}
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    """Let the tool verify; faults are a failure that names the first of them."""
+    """Let the tool verify; damage is a failure that names the first of it."""
     snapshot = [module.params["snapshot"]] if module.params["snapshot"] else []
+    sample = ["--sample", str(module.params["sample"])] if module.params["sample"] < 100 else []
     with tools(module, carried=True) as tool:
-        document = tool.run("asl-admin", "verify", *settings(module), *store(module), "--sample", str(module.params["sample"]), *snapshot)
-    faults = document.get("faults") or []
-    if not document.get("ok"):
+        document = tool.run("asl-admin", "verify", *settings(module), *store(module), *sample, *snapshot)
+    damaged = {key: document.pop(key) for key in ("damaged", "damaged_omitted")}
+    result: dict[str, t.Any] = {"changed": False, "ok": document.pop("ok"), "verification": document, **damaged}
+    if not result["ok"]:
         what = f"snapshot {snapshot[0]}" if snapshot else "the store"
-        first = str(faults[0].get("text") or faults[0]) if faults else "the tool does not say where"
-        raise ToolError(
-            f"{what} is damaged: {len(faults)} faults, the first is {first}",
-            reason="DAMAGED",
-            hint="look at the store with asl-debug check, and read the sources again",
-            ok=False,
-            faults=faults,
+        first = ": ".join(
+            str(damaged["damaged"][0].get(key)) for key in ("source", "path", "what", "why") if damaged["damaged"][0].get(key)
         )
-    return {"changed": False, "ok": True, "faults": [], "verification": document}
+        raise ToolError(
+            f"{what} is damaged in {len(damaged['damaged']) + damaged['damaged_omitted']} places, the first is {first}",
+            **{**result, "reason": "DAMAGED", "hint": "read the sources again, and look at the store with asl-debug check"},
+        )
+    return result
 
 
 def main() -> t.NoReturn:

@@ -90,9 +90,14 @@ def sentence(state: str, culprit: str | None, results: t.Mapping[str, t.Mapping[
         return f"{STATES[state]} in phase {culprit}: {message}"
     if state.startswith("rescued"):
         intake = results["intake"]
-        said = f"{STATES[state]}: snapshot {intake['snapshot']} in {intake.get('store')}, {size(intake.get('bytes_read'))} read"
-        return f"{said}, {size(intake.get('bytes_unread'))} unread"
+        return f"{STATES[state]}: snapshot {intake['snapshot']} in {intake.get('store')}, {extent(intake)}"
     return STATES[state]
+
+
+def extent(read: t.Mapping[str, t.Any]) -> str:
+    """How much of a source, or of all of them, is in the snapshot."""
+    unread = read.get("bytes_unread")
+    return f"{size(read.get('size'))}, {size(unread) + ' of it could not be read' if unread else 'every byte'}"
 
 
 def advice(state: str, culprit: str | None, results: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
@@ -121,8 +126,8 @@ def text(host: t.Mapping[str, t.Any]) -> str:
         lines.append(f"  {phase:10} {result['outcome']}{note(phase, result)}")
     intake = host["phases"].get("intake", {})
     for source in intake.get("sources") or []:
-        counts = f"{source.get('files', 0)} files, {size(source.get('bytes_read'))} read, {size(source.get('bytes_unread'))} unread"
-        lines.append(f"  {source.get('source')}: {counts}")
+        lines.append(f"  {source.get('source')}: {source.get('files', 0)} files, {extent(source)}")
+        lines += [f"    {remark}" for remark in [source.get("view"), *(source.get("notes") or [])] if remark]
     losses = intake.get("losses") or []
     lines += [f"  lost: {loss.get('what')} {loss.get('where')} ({loss.get('why')})" for loss in losses[:20]]
     if len(losses) > 20 or intake.get("losses_omitted"):

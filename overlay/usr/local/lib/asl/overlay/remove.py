@@ -50,12 +50,17 @@ def remove(root: Root, fallback: Optional[Contract], request: Request, guards: G
     for path in reversed(found.made if found else ()):
         removal.folder(path)
     steps = removal.steps
+    mounted = [path for path in removal.kept if os.path.ismount(root.at(path))]
     if steps:
         refuse_running_job("remove the tools", request, guards)
     if request.services and services.booted(root):
         stop = services.stop_steps(contract)
-        steps = stop + steps + ([services.reload_step()] if any(step.kind == "unit" for step in steps) else [])
-    return {**carry_out(steps, root, request), "kept": removal.kept, "notes": []}
+        steps = stop + steps + ([services.forget_step(contract)] if any(step.kind == "unit" for step in steps) else [])
+    return {
+        **carry_out(steps, root, request),
+        "kept": removal.kept,
+        "notes": [f"{path} stays: something is mounted there" for path in mounted],
+    }
 
 
 def _laid_or(fallback: Optional[Contract], root: Root) -> tuple[Contract, Optional[Index]]:
@@ -68,14 +73,13 @@ def _laid_or(fallback: Optional[Contract], root: Root) -> tuple[Contract, Option
 
 
 def _refuse_mounts(contract: Contract, root: Root) -> None:
-    """A store that is mounted is in use, and nothing below a mount is ever removed. State itself may lie on a mounted memory."""
-    suspects = [root.at(entry.path) for entry in contract.of("mount")]
+    """Nothing below a mount is ever removed. State itself may lie on a mounted memory; what is mounted inside of it is in the way."""
     for entry in contract.of("state"):
-        suspects += [os.path.join(folder, name) for folder, names, _ in os.walk(root.at(entry.path)) for name in names]
-    for where in suspects:
-        if os.path.ismount(where):
-            what = f"cannot remove the overlay: something is mounted at {where}"
-            raise Refused(what, reason="MOUNTED", hint=f"umount {where}, then run it again")
+        for folder, names, _ in os.walk(root.at(entry.path)):
+            for where in (os.path.join(folder, name) for name in names):
+                if os.path.ismount(where):
+                    what = f"cannot remove the overlay: something is mounted at {where}"
+                    raise Refused(what, reason="MOUNTED", hint=f"umount {where}, then run it again")
 
 
 class _Removal:
@@ -120,7 +124,7 @@ class _Removal:
         seen = look(where)
         if seen is None or seen.type != "directory" or path in self._gone:
             return
-        if {f"{path}/{name}" for name in os.listdir(where)} <= self._gone:
+        if not os.path.ismount(where) and {f"{path}/{name}" for name in os.listdir(where)} <= self._gone:
             self._add(path, "folder", Path(where).rmdir)
         else:
             self.kept.append(path)

@@ -45,9 +45,15 @@ def stop_steps(contract: Contract) -> list[Step]:
     return steps + [_step(f"disable {name}", "disable", name) for name in units(contract) if _is("is-enabled", name)]
 
 
-def reload_step() -> Step:
-    """systemd forgets units whose files are gone."""
-    return _step("reload systemd", "daemon-reload")
+def forget_step(contract: Contract) -> Step:
+    """systemd forgets units whose files are gone, and that one of them had failed."""
+    reload = _step("reload systemd", "daemon-reload")
+
+    def run() -> None:
+        reload.run()
+        system.run(["systemctl", "reset-failed", *units(contract)], DEADLINE)  # fails for units that never failed
+
+    return reload._replace(run=run)
 
 
 def _is(question: str, name: str) -> bool:
