@@ -12,7 +12,7 @@ from typing import Optional, Union
 
 from asl.backends import layout
 from asl.backends.base import Reads
-from asl.errors import Damaged
+from asl.errors import Damaged, Unavailable
 from asl.formats import segment
 from asl.names import BlockID, Digest
 from asl.store.state import State
@@ -31,6 +31,7 @@ class Segment:
         self._data: Union[bytes, mmap.mmap] = _map(backend, layout.segment(segment_id))
         self._shape = segment.layout(self._data, len(self._data))
         self.count = self._shape.record_count
+        self.size = len(self._data)
 
     def verify(self) -> None:
         """Check the whole file against the hash in the log and all rules of the format. Raises Damaged."""
@@ -94,6 +95,8 @@ def _map(backend: Reads, name: str) -> Union[bytes, mmap.mmap]:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError as error:
         raise Damaged(f"{name} is missing, but the log sealed it", reason="MISSING_SEGMENT") from error
+    except OSError as error:
+        raise Unavailable(f"{path}: cannot be read: {error.strerror}", reason="IO_ERROR") from error
 
 
 class Index:

@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple, Optional
 
 from asl.errors import Damaged, Unavailable
 from asl.formats import artifact
+from asl.formats.segment import Location
 from asl.names import Digest, reference_text
 from asl.store.reader import Reader
 from asl.store.writer import LARGE, Writer
@@ -85,16 +86,26 @@ class Payload(NamedTuple):
 
 def open_payload(store: Reader, digest: bytes) -> Payload:
     """The artifact with DIGEST. Raises NotFound, Damaged; `pieces` raises Damaged before its last piece when the digest is wrong."""
-    encoded = _encoded(store, digest)
+    location = store.locate(digest)
+    encoded = _encoded(store, digest, location)
     first = next(encoded, b"")
-    tag, start, length = artifact.parse_header(first)
+    try:
+        tag, start, length = artifact.parse_header(first)
+    except Damaged as error:
+        raise _damaged(digest, str(error)) from error
+    if start + length != sum(extent.length for extent in location):
+        raise _damaged(digest, "it has another length than its encoding says")
     return Payload(tag, length, _checked(first, start, encoded, digest))
 
 
-def _encoded(store: Reader, digest: bytes) -> Iterator[bytes]:
-    for extent in store.locate(digest):
+def _encoded(store: Reader, digest: bytes, location: Location) -> Iterator[bytes]:
+    for extent in location:
         for at in range(0, extent.length, _PIECE):
             yield store.extent(extent._replace(offset=extent.offset + at, length=min(_PIECE, extent.length - at)), digest)
+
+
+def _damaged(digest: bytes, why: str) -> Damaged:
+    return Damaged(f"artifact {reference_text(digest)} is damaged: {why}", reason="DAMAGED_ARTIFACT")
 
 
 def _checked(first: bytes, start: int, rest: Iterator[bytes], digest: bytes) -> Iterator[bytes]:
@@ -104,5 +115,5 @@ def _checked(first: bytes, start: int, rest: Iterator[bytes], digest: bytes) -> 
         hasher.update(piece)
         held = piece
     if hasher.digest() != digest:
-        raise Damaged(f"artifact {reference_text(digest)} is damaged: its bytes have another digest", reason="DAMAGED_ARTIFACT")
+        raise _damaged(digest, "its bytes have another digest")
     yield held

@@ -14,7 +14,6 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple, Optional, Union
 
-from asl.errors import Damaged
 from asl.formats import log
 from asl.formats.log import Position, Record
 
@@ -44,12 +43,10 @@ def read(data: bytes) -> Iterator[Union[Record, Gap, Tail]]:
     """The log DATA: its records, the gaps between them, and its tail if there is one."""
     position = log.START
     while True:
-        try:
-            for record in log.records(data[position.offset :], position):
-                yield record
-                position = record.after
-        except Damaged:
-            pass  # seen below: the position is not at the end
+        while _whole(data, position.offset, position.link, position.logseq + 1):
+            record = _record(data, position)
+            yield record
+            position = record.after
         if position.offset >= len(data):
             return
         found = _next(data, position)
@@ -74,24 +71,32 @@ def _next(data: bytes, before: Position) -> Optional[_Found]:
         wanted = _LOGSEQ.pack(before.logseq + skipped + 1)
         at = data.find(wanted, before.offset + log.PREFIX.size + log.LINK)
         while at >= 0:
-            if _whole(data, at, data[at - log.LINK : at]):
+            if _whole(data, at, data[at - log.LINK : at], before.logseq + skipped + 1):
                 return _Found(Position(before.logseq + skipped, data[at - log.LINK : at], at), None)
-            link = hashlib.sha256(before.link + data[before.offset : at - log.LINK]).digest()
-            if skipped == 1 and _whole(data, at, link):
-                after = Position(before.logseq + 1, link, at)
-                _, kind, _ = log.PREFIX.unpack_from(data, before.offset)
-                return _Found(after, Record(after.logseq, kind, data[before.offset + log.PREFIX.size : at - log.LINK], after))
+            intact = _record(data, before) if skipped == 1 else None
+            if intact and intact.after.offset == at and _whole(data, at, intact.after.link, intact.logseq + 1):
+                return _Found(intact.after, intact)
             at = data.find(wanted, at + 1)
     return None
 
 
-def _whole(data: bytes, at: int, link: bytes) -> bool:
-    """True when a record stands at AT that follows a record with LINK."""
-    if at + log.PREFIX.size > len(data):
+def _whole(data: bytes, at: int, link: bytes, number: int) -> bool:
+    """True when record NUMBER stands at AT, following one with LINK."""
+    if at + log.PREFIX.size + log.LINK > len(data):
         return False
-    _, _, size = log.PREFIX.unpack_from(data, at)
+    logseq, _, size = log.PREFIX.unpack_from(data, at)
     end = at + log.PREFIX.size + size
-    return size <= log.MAX_PAYLOAD and hashlib.sha256(link + data[at:end]).digest() == data[end : end + log.LINK]
+    fits = logseq == number and size <= log.MAX_PAYLOAD and end + log.LINK <= len(data)
+    return fits and hashlib.sha256(link + data[at:end]).digest() == data[end : end + log.LINK]
+
+
+def _record(data: bytes, before: Position) -> Record:
+    """The record that stands behind BEFORE, with the link that it should have."""
+    _, kind, size = log.PREFIX.unpack_from(data, before.offset)
+    body = data[before.offset : before.offset + log.PREFIX.size + size]
+    link = hashlib.sha256(before.link + body).digest()
+    after = Position(before.logseq + 1, link, before.offset + log.PREFIX.size + size + log.LINK)
+    return Record(after.logseq, kind, body[log.PREFIX.size :], after)
 
 
 def plausible(tail: bytes, before: Position) -> bool:
