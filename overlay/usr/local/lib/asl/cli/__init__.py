@@ -106,25 +106,32 @@ def main(tool: str, argv: Optional[Sequence[str]] = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return run(tool, words)
-    except KeyboardInterrupt:
-        return _fail(tool, Interrupted("stopped before the end", hint="run the same command again: it goes on where it stopped"), words)
-    except AslError as error:
-        return _fail(tool, error, words)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing to say, and nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        return _fail(tool, from_os_error(error), words)
-    except MemoryError:
-        return _fail(tool, AslError("there is not enough memory to go on", reason="NO_MEMORY", hint="free memory or lower --jobs"), words)
-    except Exception as error:  # a fault of ours: a sentence all the same, and the trace for whoever asks for it
+    except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("ASL_TRACE"):
             raise
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.basename(os.path.dirname(where.filename))}/{os.path.basename(where.filename)}:{where.lineno}"
-        what = f"a fault of the tool itself at {place}: {type(error).__name__}: {error}"
-        return _fail(tool, AslError(what, reason="INTERNAL", hint="run it again with ASL_TRACE=1 and report what it prints"), words)
+        told = as_asl_error(error)
+        Context.report(tool, told, as_json="--json" in words)
+        return told.exit_code
+
+
+def as_asl_error(error: BaseException) -> AslError:
+    """ERROR as a person can use it: one sentence, whatever it was."""
+    if isinstance(error, AslError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("stopped before the end", hint="run the same command again: it goes on where it stopped")
+    if isinstance(error, OSError):
+        return from_os_error(error)
+    if isinstance(error, MemoryError):
+        return AslError("there is not enough memory to go on", reason="NO_MEMORY", hint="free memory or lower --jobs")
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(os.path.dirname(where.filename))}/{os.path.basename(where.filename)}:{where.lineno}"
+    what = f"a fault of the tool itself at {place}: {type(error).__name__}: {error}"
+    return AslError(what, reason="INTERNAL", hint="run it again with ASL_TRACE=1 and report what it prints")
 
 
 def from_os_error(error: OSError) -> AslError:
@@ -136,8 +143,3 @@ def from_os_error(error: OSError) -> AslError:
 
 def _terminate(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _fail(tool: str, error: AslError, words: Sequence[str]) -> int:
-    Context.report(tool, error, as_json="--json" in words)
-    return error.exit_code
