@@ -86,7 +86,7 @@ def sentence(state: str, culprit: str | None, results: t.Mapping[str, t.Mapping[
     if state in ("failed", "unreachable") and culprit:
         # A module's message ends with what to do next, which the report says apart.
         message = str(results[culprit].get("msg") or "no message").removesuffix(f". Next: {results[culprit].get('hint')}")
-        message = " ".join(message.split())
+        message = " ".join(message.removeprefix("Task failed: ").split())
         return f"{STATES[state]} in phase {culprit}: {message}"
     if state.startswith("rescued"):
         intake = results["intake"]
