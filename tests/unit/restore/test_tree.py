@@ -365,7 +365,7 @@ print([(loss.what, loss.where) for loss in result.losses], oct(os.stat({str(tmp_
 """
     (tmp_path / "open").mkdir()
     os.chown(tmp_path / "open", 12345, 12345)
-    for above in (tmp_path, *tmp_path.parents[:2]):
+    for above in (tmp_path, *list(tmp_path.parents)[:2]):
         above.chmod(above.stat().st_mode | 0o011)
     done = subprocess.run([sys.executable, "-B", "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout == "[('owner', 'f'), ('device', 'n')] 0o100755\n", done.stderr
