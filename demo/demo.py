@@ -29,7 +29,7 @@ from rig.process import RigError, output  # noqa: E402
 HOST = "broken-01"
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FILE, FOLDER = "home/ada/thesis.txt", "srv/odd"
-ORIGINAL, BACK = "/run/original", f"{scene.STORE}/../back"
+ORIGINAL, BACK = "/run/original", "/var/tmp/back"
 
 
 def heading(text: str) -> None:
@@ -37,7 +37,7 @@ def heading(text: str) -> None:
 
 
 def line(name: str, text: object) -> None:
-    print(f"   {name:<14} {text}", flush=True)
+    print(f"   {name:<18} {text}", flush=True)
 
 
 def size(count: float) -> str:
@@ -106,7 +106,7 @@ def bring_back(rig: Rig, stage: scene.Scene, snapshot: str) -> None:
     one, other = f"{ORIGINAL}/{FOLDER}/", f"{BACK}/{FOLDER}/"
     compare(rig, "directory", FOLDER, f"{rsync} {one} {other}; {rsync} {other} {one}")
     rig.ssh(HOST, f"{restore} --source {shlex.quote(stage.sources()[1])} --file {BACK}/disk.img")
-    compare(rig, "whole disk", "disk.img", f"cmp {stage.disk} {BACK}/disk.img")
+    compare(rig, "whole disk", stage.disk, f"cmp {stage.disk} {BACK}/disk.img")
 
 
 def compare(rig: Rig, kind: str, name: str, command: str) -> None:
