@@ -47,7 +47,7 @@ def read(path: Optional[str], default: str, overrides: Mapping[str, str]) -> dic
             data = file.read(_LARGEST + 1)
     except OSError as error:
         if not isinstance(error, FileNotFoundError) or name != default:
-            raise invalid(name, f"cannot be read: {error.strerror or error}", "check the path and its mode") from error
+            raise invalid(name, f"cannot be read: {(error.strerror or str(error)).lower()}", "check the path and its mode") from error
         data = b""
     entries = parse(data, name)
     for key, value in overrides.items():

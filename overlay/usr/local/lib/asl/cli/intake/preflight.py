@@ -36,6 +36,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
             raise
         invalid = error
     result = preflight(config, write=not args.check, config_error=invalid)
+    if invalid is not None:
+        result = {"error": invalid.message, "hint": invalid.hint, **result}
     context.document(result)
     context.text(report.text(result))
     if invalid is not None:
