@@ -43,7 +43,9 @@ class Staged(Protocol):
         """Append DATA."""
 
     def publish(self, name: str) -> None:
-        """Make it NAME, durable up to the next barrier. Raises Conflict when NAME exists; the object is dropped then."""
+        """Make it NAME, all of it at once, durable from the next barrier on. Until then a crash may take NAME back, never tear it.
+
+        Raises Conflict when NAME exists; the object is dropped then."""
 
     def drop(self) -> None:
         """Forget it. May be called at any time, more than once."""
@@ -58,6 +60,9 @@ class Adds(Reads, Protocol):
     def create(self, name: str, data: Buffer) -> None:
         """Make NAME with DATA, create-only. Raises Conflict when NAME exists."""
 
+    def ensure(self, name: str) -> None:
+        """Make NAME durable up to the next barrier, whoever published it: a dead process may have left it before its barrier."""
+
     def barrier(self) -> None:
         """Return when everything published so far is durable, names included."""
 
@@ -65,7 +70,9 @@ class Adds(Reads, Protocol):
         """Hold off other writers of the log. Waits for them."""
 
     def append(self, name: str, data: bytes, at: int) -> None:
-        """Add DATA to the log, durably. Raises Conflict unless it ends at AT. Only within lock()."""
+        """Add DATA to the log, and make all of the log durable, also when DATA is empty. Only within lock().
+
+        Raises Conflict unless it ends at AT. A crash may leave any part of DATA behind, or as many zeros, or rubbish."""
 
     def cut(self, name: str, at: int) -> None:
         """Cut a torn tail off the log at AT, keeping what is cut in tmp/. Only within lock()."""

@@ -3,7 +3,8 @@
 """A store in a directory. Needs of the file system: hard links, fsync, flock; nothing else.
 
 An object is written to tmp/, synced, then linked to its name: link(2) is create-only and atomic. The name is durable once its
-folder is synced, which barrier() does. A file in tmp/ is flocked by its maker, so that a sweep can tell dead from living.
+folder is synced, and the folder's own name once, which barrier() does. A file in tmp/ is flocked by its maker, so that a sweep
+can tell dead from living.
 """
 
 from __future__ import annotations
@@ -88,15 +89,20 @@ class Posix(PosixReads):
     def __init__(self, root: str) -> None:
         super().__init__(root)
         self._unsynced: set[str] = set()
+        self._reached: set[str] = set()
 
     @classmethod
     def make(cls, root: str) -> Posix:
         """Make the folders of an empty store at ROOT, which may exist. Raises Unavailable."""
         try:
-            for folder in layout.FOLDERS:
-                os.makedirs(os.path.join(root, folder), exist_ok=True)
             backend = cls(root)
-            backend._unsynced.add(backend.root)
+            at = backend.root
+            while not os.path.isdir(at):
+                at = os.path.dirname(at)
+                backend._unsynced.add(at)
+            for folder in layout.FOLDERS:
+                os.makedirs(os.path.join(backend.root, folder), exist_ok=True)
+            backend._unsynced.update((backend.root, os.path.dirname(backend.root)))
             backend.barrier()
         except OSError as error:
             raise failure(f"{root}: cannot make a store", error) from error
@@ -113,17 +119,20 @@ class Posix(PosixReads):
         finally:
             staged.drop()
 
-    def published(self, name: str) -> None:
-        """Remember that NAME's folder needs a sync."""
-        self._unsynced.add(os.path.dirname(self._at(name)))
+    def ensure(self, name: str) -> None:
+        folder = os.path.dirname(self._at(name))
+        self._unsynced.add(folder)
+        if folder not in self._reached:  # whoever made the folder may have died before its own name was durable
+            self._reached.add(folder)
+            self._unsynced.add(os.path.dirname(folder))
 
     def barrier(self) -> None:
-        while self._unsynced:
-            folder = self._unsynced.pop()
+        for folder in sorted(self._unsynced):
             try:
                 _sync_folder(folder)
             except OSError as error:
                 raise failure(f"{folder}: cannot make names durable", error) from error
+        self._unsynced.clear()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -132,10 +141,11 @@ class Posix(PosixReads):
         except OSError as error:
             raise failure(f"{self.root}: cannot open the lock of the store", error) from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError as error:
+                raise failure(f"{self.root}: cannot lock the store", error) from error
             yield
-        except OSError as error:
-            raise failure(f"{self.root}: cannot lock the store", error) from error
         finally:
             os.close(fd)
 
@@ -150,8 +160,6 @@ class Posix(PosixReads):
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            if at == 0:
-                self.published(name)
         except OSError as error:
             raise failure(f"{self.root}: cannot add to {name}", error) from error
 
@@ -236,7 +244,6 @@ class PosixStaged:
                 os.link(self._path, target)
             except FileNotFoundError:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
-                self._backend.published(os.path.dirname(name))
                 os.link(self._path, target)
         except FileExistsError as error:
             raise Conflict(f"{self._backend.root}: {name} exists") from error
@@ -244,7 +251,7 @@ class PosixStaged:
             raise failure(f"{self._backend.root}: cannot publish {name}", error) from error
         finally:
             self.drop()
-        self._backend.published(name)
+        self._backend.ensure(name)
 
     def drop(self) -> None:
         if self._fd >= 0:

@@ -39,23 +39,28 @@ class Store(Reader):
 def init_store(location: str) -> tuple[str, bool]:
     """Make an empty store at LOCATION; (its id, True), or (the id of the store that is there, False). Raises Refused, Unavailable."""
     _only_posix(location)
-    existing = marker.present(location)
-    if existing:
-        return existing, False
-    marker.refuse_foreign(location)
+    if marker.present(location) is None:
+        marker.refuse_foreign(location)
     backend = Posix.make(location)
+    with backend.lock():  # two may do this at once, and a writer may be at work already
+        existing = marker.present(location)
+        if existing is None:
+            _fill(backend)
+        backend.ensure(layout.MARKER)
+        backend.barrier()
+    return marker.check(backend), existing is None
+
+
+def _fill(backend: Posix) -> None:
+    """Log, head, and last the marker: before it there is no store."""
     try:
         backend.create(layout.LOG, log.FIRST)
     except Conflict:
         log.check_header(backend.read(layout.LOG, 0, log.HEADER.size))  # a killed init came this far
+        backend.ensure(layout.LOG)
     backend.barrier()
     backend.replace_head(recovery.encode_head(log.START))
-    try:
-        backend.create(layout.MARKER, marker.encode(marker.new_id()))
-    except Conflict:
-        return marker.check(backend), False
-    backend.barrier()
-    return marker.check(backend), True
+    backend.create(layout.MARKER, marker.encode(marker.new_id()))
 
 
 def raw(location: str) -> PosixReads:

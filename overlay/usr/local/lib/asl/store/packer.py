@@ -141,8 +141,8 @@ class Packer:
     def _publish(self, staged: Staged, block_id: BlockID) -> None:
         try:
             staged.publish(layout.block(block_id))
-        except Conflict:
-            return  # equal name, equal bytes: somebody stored the very same block
+        except Conflict:  # equal name, equal bytes: somebody stored the very same block, and may have died before his barrier
+            self._backend.ensure(layout.block(block_id))
         # Blocks become durable in their order: what a block refers to lies in itself or in a block that is there as well, so
         # that a later writer may take in blocks nobody names.
         self._backend.barrier()
