@@ -16,7 +16,7 @@ import pytest
 
 from asl import system
 from asl.errors import Refused, Unavailable, Usage
-from asl.sources.fs import NOT_REPLAYED, FilesystemSource
+from asl.sources.fs import NO_REPLAY, NOT_REPLAYED, FilesystemSource
 from asl.sources.guard import Guard, is_read_only, set_read_only
 from asl.sources.open import open_source
 
@@ -167,6 +167,13 @@ def test_everything_is_put_back_after_an_error(loop: str, runtime: Path) -> None
     assert not is_read_only(loop) and nothing_is_left(runtime)
 
 
+def test_a_reader_that_stops_within_a_file_does_not_keep_the_mount(loop: str, runtime: Path) -> None:
+    with opened(f"fs:{loop}") as source:
+        half_read = next(pieces for visit in source.walk() for pieces in [visit.pieces()] if next(pieces, None))
+    assert nothing_is_left(runtime) and not is_read_only(loop)
+    half_read.close()  # type: ignore[attr-defined]
+
+
 def test_a_device_mounted_read_write_is_refused(images: tuple[str, Path, Path], tmp_path: Path) -> None:
     copy, point = tmp_path / "copy.img", tmp_path / "elsewhere"
     point.mkdir()
@@ -183,6 +190,21 @@ def test_a_device_mounted_read_write_is_refused(images: tuple[str, Path, Path], 
     finally:
         run("umount", str(point))
         run("losetup", "-d", device)
+
+
+def test_a_device_that_is_mounted_without_its_journal_already_is_labelled(
+    images: tuple[str, Path, Path], loop: str, tmp_path: Path, runtime: Path
+) -> None:
+    point = tmp_path / "elsewhere"
+    point.mkdir()
+    set_read_only(loop, True)
+    run("mount", "-t", images[0], "-o", f"ro,{NO_REPLAY[images[0]]}", loop, str(point))
+    try:
+        with opened(f"fs:{loop}") as source:
+            assert b"dir/old-1" in files(source)
+        assert source.view == NOT_REPLAYED and nothing_is_left(runtime)
+    finally:
+        run("umount", str(point))
 
 
 def test_what_a_killed_run_left_is_put_back(loop: str, runtime: Path) -> None:

@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from typing import Callable
+from typing import Callable, Optional
 
 from asl.formats import tree
 from asl.sources.base import UNREAD, Piece, Pieces, shown, why
@@ -39,12 +39,46 @@ def open_quietly(name: bytes, dir_fd: int, flags: int = FLAGS) -> int:
         return os.open(name, flags, dir_fd=dir_fd)
 
 
+class _Held:
+    """An open file and the reader on it; closed once, by whoever comes first."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.reader: Optional[Reader] = None
+
+    def close(self) -> None:
+        fd, self.fd = self.fd, -1
+        if self.reader is not None:
+            self.reader.close()
+        if fd >= 0:
+            os.close(fd)
+
+
 class Shelf:
-    """What the files of one walk share: the buffer and where losses go."""
+    """What the files of one walk share: the buffer, where losses go, and what is open.
+
+    A reader that stops half way leaves its file open until the garbage is collected; a file system could not be unmounted then."""
 
     def __init__(self, lose: Lose) -> None:
         self.lose = lose
         self.buffer = aligned_buffer()
+        self._open: set[_Held] = set()
+
+    def hold(self, fd: int) -> _Held:
+        """Remember that FD is open."""
+        held = _Held(fd)
+        self._open.add(held)
+        return held
+
+    def release(self, held: _Held) -> None:
+        """Close one file."""
+        held.close()
+        self._open.discard(held)
+
+    def close(self) -> None:
+        """Close every file that was left half read."""
+        while self._open:
+            self._open.pop().close()
 
 
 class Opened:
@@ -71,17 +105,18 @@ class Opened:
             else:
                 yield self._unreadable(visit, why(error))
             return
+        held = self._shelf.hold(fd)
         try:
             before = os.fstat(fd)
             if not stat.S_ISREG(before.st_mode):
                 self._gone(visit, "it is no regular file any more")
                 return
-            yield from self._read(fd, visit, before)
+            yield from self._read(held, visit, before)
         finally:
-            os.close(fd)
+            self._shelf.release(held)
 
-    def _read(self, fd: int, visit: Visit, before: os.stat_result) -> Pieces:
-        size, where = visit.entry.size, shown(visit.path)
+    def _read(self, held: _Held, visit: Visit, before: os.stat_result) -> Pieces:
+        fd, size, where = held.fd, visit.entry.size, shown(visit.path)
         if size >= _LARGE:
             with suppress(OSError):
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
@@ -91,11 +126,8 @@ class Opened:
             visit.fingerprint = None
             self._shelf.lose("unread", f"{where}: {length} bytes at {at}", reason)
 
-        reader = Reader(fd, unread, buffer=self._shelf.buffer)
-        try:
-            visit.size = yield from reader.whole(size, sparse=before.st_blocks * 512 < size)
-        finally:
-            reader.close()
+        held.reader = Reader(fd, unread, buffer=self._shelf.buffer)
+        visit.size = yield from held.reader.whole(size, sparse=before.st_blocks * 512 < size)
         if state_of(os.fstat(fd)) != self._seen:
             visit.flags |= tree.CHANGED
             visit.fingerprint = None

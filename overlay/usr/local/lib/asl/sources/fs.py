@@ -33,6 +33,7 @@ NO_REPLAY = {
     "ext3": "noload", "ext4": "noload", "xfs": "norecovery", "btrfs": "rescue=nologreplay", "f2fs": "norecovery", "reiserfs": "nolog",
     "bcachefs": "nochanges,norecovery", "ntfs-3g": "norecover",
 }  # fmt: skip
+LEAVES_JOURNAL = {option for options in NO_REPLAY.values() for option in options.split(",")} | {"nologreplay"}
 # One name for blkid, several drivers.
 DRIVERS = {"ntfs": ("ntfs3", "ntfs-3g"), "ext3": ("ext4", "ext3"), "ext2": ("ext4", "ext2")}
 # What blkid finds that is no filesystem, and what to do about it.
@@ -110,21 +111,25 @@ class FilesystemSource(TreeSource):
         words = []
         for driver in DRIVERS.get(kind, (kind,)):
             plain = ",".join([COMMON, *more, *([ALWAYS[driver]] if driver in ALWAYS else [])])
-            attempts: list[tuple[str, Optional[str]]] = [(plain, None)]
-            if driver in NO_REPLAY:
-                attempts.append((f"{plain},{NO_REPLAY[driver]}", NOT_REPLAYED))
-            for options, view in attempts:
+            attempts = [plain, f"{plain},{NO_REPLAY[driver]}"] if driver in NO_REPLAY else [plain]
+            for options in attempts:
                 done = system.run(["mount", "-t", driver, "-o", options, device, self.mount_point], MOUNT_DEADLINE)
                 if done.rc == 0 and not done.timed_out:
-                    self.view = view
-                    if view:
-                        self.notes.append(f"{self.spec} was not unmounted cleanly: what only its journal holds is not seen")
+                    self._label(options)
                     return options
                 words.append(f"{driver}: {done.words}")
         raise Unavailable(
             f"{self.spec} ({kind}) cannot be mounted: {'; '.join(dict.fromkeys(words))}", reason="MOUNT_FAILED",
             hint=f"device:{self.device} reads every byte without mounting",
         )  # fmt: skip
+
+    def _label(self, options: str) -> None:
+        """Say so when the journal was left alone: by OPTIONS, or by whoever has it mounted read-only already and gave it that option."""
+        seen = [mount for mount in system.mounts() if mount.mount_point == self.mount_point]
+        used = {*options.split(","), *(seen[-1].super_options if seen else ())}
+        if used & LEAVES_JOURNAL:
+            self.view = NOT_REPLAYED
+            self.notes.append(f"{self.spec} was not unmounted cleanly: what only its journal holds is not seen")
 
     def _unmount(self) -> bool:
         """Unmount whatever is at the mount point; False when something still uses it."""

@@ -232,6 +232,8 @@ class TreeSource(Source):
         return tree.XATTRS_LOST
 
     def _close(self) -> None:
+        """Close whatever is open, also where a reader stopped half way."""
+        self._shelf.close()
         for level in self._levels:
             if level.fd >= 0:
                 os.close(level.fd)
