@@ -167,7 +167,7 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
 def test_overrides_win_and_are_named_in_errors(tmp_path: Path) -> None:
     path = write(tmp_path, "mode = local\nintake.jobs = 2")
     assert load(path, {"intake.jobs": "7"}) == Config(mode="local", intake_jobs=7)
-    with pytest.raises(Usage, match="^--set intake.jobs: intake.jobs must be a number"):
+    with pytest.raises(Usage, match=r"^--set intake\.jobs: intake\.jobs must be a number"):
         load(path, {"intake.jobs": "many"})
     with pytest.raises(Usage, match="looks like a secret"):
         load(path, {"remote.token": "x"})

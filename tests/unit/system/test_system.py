@@ -103,7 +103,7 @@ def tree(root: Path, files: dict[str, str]) -> str:
 
 def machine(root: Path) -> str:
     sda, vg, nvme = "sys/block/sda", "sys/block/dm-0", "sys/block/nvme0n1"
-    made = tree(
+    return tree(
         root,
         {
             f"{sda}/dev": "8:0\n",
@@ -135,7 +135,6 @@ def machine(root: Path) -> str:
             "run/udev/data/b253:0": "E:ID_MODEL=from udev\nN:dm-0\n",
         },
     )
-    return made
 
 
 def test_block_devices(tmp_path: Path) -> None:

@@ -170,8 +170,9 @@ def _touching(facts: Facts, config: Optional[Config]) -> list[tuple[str, Finding
     ]
     found += [("B2", finding("SWAP_ON_DISK", name=name)) for name in facts.swaps]
     approved = config.local_approved if config else ()
+    backend_at = facts.store.mount_point if facts.store.mounted or facts.store.initialised else None
     for pool in facts.imported:
-        if pool.guid in approved or facts.store.mount_point in pool.mounted_at:
+        if pool.guid in approved or backend_at in pool.mounted_at:
             continue
         code = "SOURCE_IMPORTED_RW" if pool.writable else "POOL_IMPORTED"
         found.append(("B2" if pool.writable else "", finding(code, name=pool.name)))

@@ -125,7 +125,7 @@ def arrays(root: str = "/") -> list[Array]:
         head = re.match(r"(md\S*) : (active|inactive)(?: \((auto-read-only|read-only)\))?(.*)", block)
         if head:
             members = re.findall(r"([^\s\[]+)\[\d+\]", head[4])
-            action = re.search(r"(resync|recovery|reshape|check)\s*=", block)
+            action = re.search(r"(resync|recovery|reshape|check)\s*=\s*\d", block)
             found.append(Array(head[1], head[3] or head[2], tuple(sorted(members)), action[1] if action else None))
     return found
 
