@@ -111,7 +111,7 @@ def plausible(tail: bytes, before: Position) -> bool:
         return True
     prefix, kind, size = log.PREFIX.unpack_from(tail)
     end = log.PREFIX.size + size + log.LINK
-    if size > log.MAX_PAYLOAD or end - there < _FEW_ZEROS:
+    if size > log.MAX_PAYLOAD or (len(tail) >= end and end - there < _FEW_ZEROS):
         return False
     body = log.PREFIX.pack(prefix, kind, len(tail) - log.PREFIX.size - log.LINK) + tail[log.PREFIX.size : -log.LINK]
     return hashlib.sha256(before.link + body).digest() != tail[-log.LINK :]
