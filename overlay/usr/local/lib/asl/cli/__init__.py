@@ -16,7 +16,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
 from asl.cli.context import Context
 from asl.cli.tools import TOOLS, VERSION
@@ -39,7 +39,19 @@ _REASONS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose errors are ours: one sentence, exit status 2, JSON when asked for."""
+    """argparse whose errors are ours: one sentence, exit status 2, JSON when asked for. Options may stand anywhere."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, but an optional argument behind an option is found too (`ls SNAPSHOT --store DIR PATH`)."""
+        if self._subparsers is not None or self._mixing:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
 
     def error(self, message: str) -> NoReturn:
         raise Usage(f"{self.prog}: {message}", hint=f"see {self.prog} --help")

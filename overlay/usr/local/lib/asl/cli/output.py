@@ -35,9 +35,9 @@ def duration(seconds: Optional[float]) -> str:
 
 
 def printable(text: object) -> str:
-    """TEXT with everything that a terminal would act on, and bytes that are not UTF-8, escaped."""
+    """TEXT with everything that a terminal would act on, and bytes that are not UTF-8, escaped as \\xNN."""
     return "".join(
-        char if char.isprintable() else char.encode("utf-8", "surrogateescape").decode("latin-1").__repr__()[1:-1] for char in str(text)
+        char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape")) for char in str(text)
     )
 
 
