@@ -54,7 +54,8 @@ class Parser(argparse.ArgumentParser):
             self._mixing = False
 
     def error(self, message: str) -> NoReturn:
-        raise Usage(f"{self.prog}: {message}", hint=f"see {self.prog} --help")
+        command = self.prog.partition(" ")[2]
+        raise Usage(f"{command}: {message}" if command else message, hint=f"see {self.prog} --help")
 
 
 def common(parser: argparse.ArgumentParser, *, top: bool) -> None:
