@@ -35,11 +35,8 @@ def remove(root: Root, fallback: Optional[Contract], request: Request, guards: G
     contract, found = _laid_or(fallback, root)
     _refuse_mounts(contract, root)
     removal = _Removal(root)
-    for entry in contract.of("unit", "tool", "config"):
+    for entry in contract.of("unit", "tool", "config", "library"):
         removal.file(entry)
-    for line in found.lines if found else ():
-        if contract.entry_for(line.path).type == "file":
-            removal.file(contract.entry_for(line.path))
     for entry in contract.of("state"):
         removal.state(entry, contract)
     for entry in reversed(contract.of("mount", "config")):
@@ -94,7 +91,7 @@ class _Removal:
     def file(self, entry: Entry) -> None:
         """Remove a file or a link; a directory in its place is not ours."""
         seen = look(self.root.at(entry.path))
-        if entry.type == "file" and seen and entry.path not in self._gone:
+        if entry.type == "file" and seen:
             if seen.type == "directory":
                 self.kept.append(entry.path)
             else:
