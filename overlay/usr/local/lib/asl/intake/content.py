@@ -60,15 +60,17 @@ class RecipeBuilder:
         last = self._levels[0][-1] if self._levels[0] else None
         if last and last.kind == entry.kind and not entry.digest:
             self._levels[0][-1] = Entry(entry.kind, last.length + entry.length)
-        else:
-            self._push(0, entry)
+            return
+        if last and not last.digest and recipe.ends_node(last, len(self._levels[0])):
+            self._close(0)
+        self._push(0, entry)
 
     def _push(self, level: int, entry: Entry) -> None:
         if level == len(self._levels):
             self._levels.append([])
         entries = self._levels[level]
         entries.append(entry)
-        # A node never ends behind a hole or an unread range: the next piece may belong to the same one.
+        # Whether a node ends behind a hole or an unread range is seen when it is over: the next piece may belong to it.
         if entry.digest and recipe.ends_node(entry, len(entries)):
             self._close(level)
 
@@ -134,6 +136,8 @@ class Chunker:
         """A hole or an unread range between two runs, in its place."""
         if self._waiting:
             self._waiting.append(entry)
+            if len(self._waiting) > IN_FLIGHT:
+                self._store_next()
         else:
             self._recipe.add(entry)
 
@@ -201,7 +205,7 @@ class ContentWriter:
         """Store what PIECES give. A content of one chunk needs no recipe, unless ALWAYS_RECIPE."""
         first = next(pieces, None)
         second = None
-        if first and first.kind == DATA and first.data is not None and first.length < self._tiny and not always_recipe:
+        if first and first.kind == DATA and first.data is not None and 0 < first.length < self._tiny and not always_recipe:
             first = Piece(DATA, first.length, memoryview(bytes(first.data)))  # valid beyond the next piece
             second = next(pieces, None)
             if second is None:
