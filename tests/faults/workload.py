@@ -98,5 +98,5 @@ def verify(backend: Reads, acknowledged: Acknowledged) -> None:
     snapshots = {each.id: each for each in listing(reader)}
     for number, content in acknowledged.snapshots.items():
         assert snapshots[number].about.manifest == content
-    for each in snapshots.values():
-        assert each.manifest.sources and each.receipt["format"] == "asl-receipt"
+    for found in snapshots.values():
+        assert found.manifest.sources and found.receipt["format"] == "asl-receipt"
