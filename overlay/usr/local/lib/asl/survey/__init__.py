@@ -20,6 +20,7 @@ from asl.deadline import Outcome, in_children
 from asl.errors import Unavailable
 from asl.survey.look import look
 from asl.survey.use import Use
+from asl.survey.zpools import pools_of
 
 __all__ = ["survey"]
 
@@ -41,7 +42,8 @@ def survey(devices: Sequence[str] = (), *, seconds: float = SECONDS, root: str =
     jobs: dict[str, Callable[[], Any]] = {path: partial(look, path, _sector(path, known, root)) for path in dict.fromkeys(wanted)}
     outcomes = in_children(jobs, seconds)
     use = Use(system.mounts(root), known, root)
-    return {"disks": [_disk(path, outcome, use) for path, outcome in outcomes.items()], "pools": []}
+    pools = [pool.document() for pool in pools_of(outcomes, use, root)]
+    return {"disks": [_disk(path, outcome, use) for path, outcome in outcomes.items()], "pools": pools}
 
 
 def _is_disk(device: system.BlockDevice, root: str) -> bool:
@@ -90,7 +92,8 @@ def _partition(found: dict[str, Any], disk: Optional[system.BlockDevice], path: 
     """A partition of the table, with the node the kernel has for it (None where it has none: an image, or a table it did not read)."""
     device = use.partition(disk, found["start"])
     node = device.path if device else None
-    return {"device": node, **found, **use.of(device, node or path), "sources": sources(node, found["volume"]) if node else []}
+    seen = {key: value for key, value in found.items() if key != "labels"}  # they are told by ``pools``
+    return {"device": node, **seen, **use.of(device, node or path), "sources": sources(node, found["volume"]) if node else []}
 
 
 def sources(path: str, volume: Optional[dict[str, Any]]) -> list[str]:

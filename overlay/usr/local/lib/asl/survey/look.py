@@ -10,6 +10,7 @@ import stat
 from dataclasses import asdict
 from typing import Any, Optional
 
+from asl.survey.labels import read_labels
 from asl.survey.signature import Signature, signatures
 from asl.survey.tables import read_table
 from asl.survey.window import Window
@@ -20,6 +21,7 @@ def look(path: str, sector: int = 512) -> dict[str, Any]:
 
     Gives ``size``, ``image``, ``table`` (kind, id, problems; or None), ``volume`` (the whole as a volume), ``partitions`` and
     ``read_errors``. A volume is the Signature that speaks for it, with ``filesystem_size`` for its size and ``also`` for the others.
+    ``labels``, of the whole and of each partition, are the ZFS labels there (Label.document).
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
@@ -39,14 +41,20 @@ def look(path: str, sector: int = 512) -> dict[str, Any]:
             if table is None
             else {"type": table.kind, "id": table.identifier, "sector": table.sector, "problems": table.problems},
             "volume": volume(whole),
+            "labels": _labels(disk),
             "partitions": [
-                {**asdict(each), "volume": volume(signatures(disk.part(each.start, each.size)))}
+                {**asdict(each), "volume": volume(signatures(part)), "labels": _labels(part)}
                 for each in (table.partitions if table else [])
+                for part in (disk.part(each.start, each.size),)
             ],
             "read_errors": disk.errors[:20],
         }
     finally:
         os.close(handle)
+
+
+def _labels(window: Window) -> list[dict[str, Any]]:
+    return [each.document() for each in read_labels(window.read, window.size)]
 
 
 def _fills_first_sector(found: list[Signature]) -> bool:

@@ -26,6 +26,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     """Exit 0 whatever the mode is, 2 for an invalid configuration (reported all the same), 3 for --fail-on."""
     from asl.preflight import preflight, report
     from asl.preflight.codes import SEVERITIES
+    from asl.preflight.found import pool_facts
+    from asl.survey import survey
 
     config: Optional[Config] = None
     invalid: Optional[Usage] = None
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         if error.reason != "CONFIG_INVALID":
             raise
         invalid = error
-    result = preflight(config, write=not args.check, config_error=invalid)
+    result = preflight(config, write=not args.check, pools=pool_facts(survey(), config), config_error=invalid)
     if invalid is not None:
         result = {"error": invalid.message, "hint": invalid.hint, **result}
     context.document(result)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import Any, Optional
 
 from asl.cli.context import Context
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
     result = survey(args.device, seconds=args.deadline)
     context.document(result)
-    context.text(render(result["disks"]))
+    context.text("\n\n".join([render(result["disks"]), *([render_pools(result["pools"])] if result["pools"] else [])]))
     return 0
 
 
@@ -47,6 +48,21 @@ def render(disks: list[dict[str, Any]]) -> str:
             rows.append((f"  {label}", size(part["size"]), what, _state(part, part["volume"]), _best(part)))
         notes += [f"{disk['device']}: {each}" for each in _notes(disk)]
     return "\n".join([table(rows, right=(1,)), *(["", *notes] if notes else [])])
+
+
+def render_pools(pools: list[dict[str, Any]]) -> str:
+    """The ZFS pools as a table, then what is wrong with each."""
+    from asl.survey.pools import HAZARDS
+
+    rows: list[tuple[str, ...]] = [("POOL", "GUID", "STATE", "LAST WRITTEN", "BY", "TOP-LEVEL", "DEVICES")]
+    notes = []
+    for pool in pools:
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(pool["last_write"])) if pool["last_write"] is not None else ""
+        seen = f"{pool['top_level_seen']} of {pool['top_level']}"
+        devices = ", ".join(member["path"] for member in pool["members"])
+        rows.append((pool["name"], pool["guid"], pool["state"], when, pool["hostname"] or "", seen, devices))
+        notes += [f"{pool['name']} ({pool['guid']}): {HAZARDS[code]} ({code})" for code in pool["hazards"]]
+    return "\n".join([table(rows), *(["", *notes] if notes else [])])
 
 
 def _volume(volume: Optional[dict[str, Any]]) -> str:
