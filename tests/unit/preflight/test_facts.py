@@ -221,10 +221,10 @@ ELF = "\x7fELF and more"
             {
                 "sys/module/zfs/version": "2.3.9-1\n",
                 "usr/sbin/zpool": ELF,
-                "var/lib/dpkg/status": "Package: a\nVersion: 1\n\nPackage: zfsutils-linux\nStatus: ok\nVersion: 2.1.11-1+deb12u1\n\nPackage: b\n",
+                "var/lib/dpkg/status": "Package: a\nVersion: 1\n\nPackage: zfsutils-linux\nStatus: ok\nVersion: 2.1.11-1\n\nPackage: b\n",
             },
         ),
-        ("mismatch", {"sys/module/zfs/version": "2.3.9-1\n", "usr/sbin/zpool": ELF, "var/lib/pacman/local/zfs-utils-2.4.0-1/desc": ""}),
+        ("mismatch", {"sys/module/zfs/version": "2.3.9\n", "usr/sbin/zpool": ELF, "var/lib/pacman/local/zfs-utils-2.4.0-1/desc": ""}),
     ],
 )
 def test_zfs_capability(status: str, files: dict[str, str], tmp_path: Path) -> None:

@@ -191,12 +191,15 @@ def _mbr(disk: Window, sector: int) -> Optional[Table]:
     return table
 
 
-def _mbr_entries(data: bytes) -> Optional[list[tuple[int, int, int, int]]]:
-    """The four entries, or None where the sector holds none: a boot sector of a file system ends with 0x55 0xAA too."""
+def _mbr_entries(data: bytes, *, link: bool = False) -> Optional[list[tuple[int, int, int, int]]]:
+    """The four entries, or None where the sector holds none: a boot sector of a file system ends with 0x55 0xAA too.
+
+    A ``link`` of the chain of logical partitions cannot be taken for anything else, so its entries may be odd.
+    """
     if data[510:512] != b"\x55\xaa":
         return None
     entries = [_ENTRY.unpack_from(data, 446 + 16 * index) for index in range(4)]
-    return entries if all(flag in (0, 0x80) and (kind == 0 or first > 0) for flag, kind, first, _ in entries) else None
+    return entries if link or all(flag in (0, 0x80) and (kind == 0 or first > 0) for flag, kind, first, _ in entries) else None
 
 
 def _mbr_partition(number: int, kind: int, start: int, size: int, disk_id: int) -> Partition:
@@ -208,7 +211,7 @@ def _logicals(disk: Window, base: int, sector: int, problems: list[str]) -> Iter
     disk_id = struct.unpack_from("<I", disk.exactly(440, 4))[0]
     at, seen = base, set()
     for number in range(5, 5 + _LOGICALS):
-        entries = _mbr_entries(disk.exactly(at * sector, 512))
+        entries = _mbr_entries(disk.exactly(at * sector, 512), link=True)
         if entries is None or at in seen:
             problems.append(f"the chain of logical partitions breaks at sector {at}")
             return
