@@ -23,6 +23,7 @@ from asl.formats.artifact import Buffer
 _REASONS = {
     errno.ENOSPC: ("NO_SPACE", "free space at the store, then run the same command again"),
     errno.EDQUOT: ("NO_SPACE", "raise the quota, then run the same command again"),
+    errno.EFBIG: ("FILE_TOO_LARGE", "raise the limit on the size of files (ulimit -f), or use a smaller block.size"),
     errno.EROFS: ("READ_ONLY", "the store must be on a writable file system"),
     errno.EACCES: ("PERMISSION", "run as root"),
     errno.EPERM: ("PERMISSION", "run as root, on a file system with hard links"),
