@@ -31,14 +31,16 @@ def test_one_flipped_bit_in_every_byte(tmp_path: Path) -> None:
     rng, wrong, flips = random.Random(seed), [], 0
     for path in files(root):
         data, label = path.read_bytes(), name(root, path)
-        for at in range(len(data)):
-            bit = rng.randrange(8)
-            overwrite(path, data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
-            result = verdict(root)
-            if result.ok or label not in named(result) or (label.startswith(ALONE) and len(result.faults) > 1):
-                wrong.append(f"{label} byte {at} bit {bit}: {[fault.document() for fault in result.faults][:3]}")
-            flips += 1
-        overwrite(path, data)
+        path.chmod(0o644)
+        with path.open("r+b", buffering=0) as file:  # in place: no file is made anew thousands of times
+            for at in range(len(data)):
+                bit = rng.randrange(8)
+                os.pwrite(file.fileno(), bytes([data[at] ^ 1 << bit]), at)
+                result = verdict(root)
+                os.pwrite(file.fileno(), data[at : at + 1], at)
+                if result.ok or label not in named(result) or (label.startswith(ALONE) and len(result.faults) > 1):
+                    wrong.append(f"{label} byte {at} bit {bit}: {[fault.document() for fault in result.faults][:3]}")
+                flips += 1
     assert not wrong, f"seed {seed}: {len(wrong)} of {flips} flips:\n" + "\n".join(wrong[:10])
     assert flips > 2000
     assert verdict(root).ok
