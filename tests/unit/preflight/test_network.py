@@ -34,8 +34,12 @@ default_md = sha256
 policy = any
 copy_extensions = copy
 unique_subject = no
+x509_extensions = leaf
 [any]
 commonName = supplied
+[leaf]
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 """
 
 
@@ -70,7 +74,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     (folder / "serial").write_text("01\n")
     key, root = str(folder / "ca.key"), str(folder / "ca.pem")
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-keyout", key, "-out", root,
-            "-subj", "/CN=asl test CA", "-addext", "basicConstraints=critical,CA:TRUE")  # fmt: skip
+            "-subj", "/CN=asl test CA", "-addext", "basicConstraints=critical,CA:TRUE",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
     return Authority(folder)
 
 
