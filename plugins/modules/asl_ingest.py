@@ -325,13 +325,22 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     with tools(module, carried=module.check_mode) as tool:
         document = submit(module, tool)
         if not module.check_mode:
+            if params["wait"] and not document["finished"]:
+                document = wait(tool, document["job"], params["wait_timeout"])
             # A failure is always taken: what this call reports is not to be reported again after its cause was mended.
             if document["finished"] and (params["collect"] or failed(document)):
-                tool.run("asl-intake", "wait", document["job"], "--timeout", "0", "--collect")
-            elif not document["finished"] and params["wait"]:
-                collect = ["--collect"] if params["collect"] else []
-                document = tool.run("asl-intake", "wait", document["job"], "--timeout", str(params["wait_timeout"]), *collect)
+                wait(tool, document["job"], 0, "--collect")
     return outcome(module, document)
+
+
+def wait(tool: Tools, job: str, timeout: int, *collect: str) -> dict[str, t.Any]:
+    """The job after at most so many seconds. A job that has failed is an answer too."""
+    try:
+        return tool.run("asl-intake", "wait", job, "--timeout", str(timeout), *collect)
+    except ToolError as exc:
+        if not exc.fields.get("finished"):
+            raise
+        return exc.fields
 
 
 def failed(document: dict[str, t.Any]) -> bool:

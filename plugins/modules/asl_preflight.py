@@ -31,8 +31,9 @@ attributes:
 options:
   fail_on:
     description:
-      - What makes the module fail. V(error) and V(warning) mean a finding of that severity, V(no_mode) means that
+      - What makes the module fail. V(error) and V(warning) mean a finding of that severity or a worse one, V(no_mode) means that
         there is no place for an intake. When empty, it never fails for what it found.
+      - A configuration that cannot be read fails in any case.
     type: list
     elements: str
     choices: [error, warning, no_mode]
@@ -154,9 +155,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         **{key: document[key] for key in ("mode", "reason", "findings", "facts", "measured", "rule")},
     }
     fail_on = module.params["fail_on"]
-    for severity in ("error", "warning"):
+    for severity, enough in (("error", {"error", "warning"}), ("warning", {"warning"})):
         found = [each for each in document["findings"] if each["severity"] == severity]
-        if severity in fail_on and found:
+        if found and enough.intersection(fail_on):
             raise ToolError(found[0]["text"], **{**result, "reason": found[0]["code"], "hint": found[0]["hint"]})
     if "no_mode" in fail_on and document["mode"] == "none":
         raise ToolError(no_mode(document), **{**result, "hint": hint_of(document)})
