@@ -9,6 +9,7 @@ live-boot finds `live/filesystem.squashfs` and lays an overlay in RAM over it. F
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rig.places import cache, locked
-from rig.process import output, run
+from rig.process import RigError, output, run
 
 from . import root
 
@@ -47,6 +48,18 @@ LEFT_OUT = (
     "usr/src", "var/lib/dkms", "usr/lib/gcc", "usr/libexec/gcc", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt",
     "var/lib/apt/lists",
 )  # fmt: skip
+# tool: the Debian package that has it
+TOOLS = {
+    "mmdebstrap": "mmdebstrap", "mksquashfs": "squashfs-tools", "mke2fs": "e2fsprogs", "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils", "ssh": "openssh-client",
+}  # fmt: skip
+
+
+def need_tools() -> None:
+    """Raise RigError when something is not installed that building and booting need."""
+    missing = sorted(package for tool, package in TOOLS.items() if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None)
+    if missing:
+        raise RigError(f"the live VM needs packages that are not installed; get them with: apt-get install {' '.join(missing)}")
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,7 @@ def recipe(suite: str) -> dict[str, object]:
 
 def medium(suite: str = "trixie", layers: Sequence[Path] = ()) -> Medium:
     """The medium of a Debian SUITE with further squashfs LAYERS, the last one on top; what is not in the cache is built."""
+    need_tools()
     folder = cache("vm", root.name(recipe(suite)), "filesystem.squashfs").parent
     with locked(f"vm-live-{suite}"):
         if not (folder / "filesystem.squashfs").exists():
