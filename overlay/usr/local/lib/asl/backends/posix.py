@@ -35,6 +35,8 @@ def failure(what: str, error: OSError) -> AslError:
     """The AslError for a failed system call on the store."""
     if error.errno == errno.ENOENT:
         return NotFound(f"{what}: not there")
+    if error.errno == errno.ENOTDIR:
+        return NotFound(f"{what}: a part of its path is not a directory")
     reason, hint = _REASONS.get(error.errno or 0, ("OS_ERROR", None))
     return Unavailable(f"{what}: {(error.strerror or str(error)).lower()}", reason=reason, hint=hint)
 

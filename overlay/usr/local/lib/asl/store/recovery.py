@@ -48,9 +48,12 @@ def decode_head(data: bytes) -> Position:
     """The position in DATA, the bytes of meta/head. Raises Damaged."""
     value = canonical.decode(data, "meta/head")
     try:
-        return Position(int(value["logseq"]), bytes.fromhex(value["link"]), int(value["offset"]))
+        found = Position(int(value["logseq"]), bytes.fromhex(value["link"]), int(value["offset"]))
     except (KeyError, TypeError, ValueError) as error:
         raise Damaged(f"meta/head makes no sense: {error}", reason="BAD_HEAD") from error
+    if encode_head(found) != data:
+        raise Damaged("meta/head is not as it was written", reason="BAD_HEAD")
+    return found
 
 
 def _newest_checkpoint(backend: Reads) -> Optional[Checkpoint]:
