@@ -24,7 +24,7 @@ INDEX = "usr/local/lib/asl/overlay.index"
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 # What the action plugins of the collection say to the modules; not for playbooks.
-INTERNAL_SPEC: dict[str, t.Any] = {"_bundle": {"type": "path"}, "_digest": {"type": "str"}, "_root": {"type": "path", "default": "/"}}
+INTERNAL_SPEC: dict[str, t.Any] = {"_bundle": {"type": "path"}, "_digest": {"type": "str"}, "_root": {"type": "path"}}
 ENGINE_SPEC: dict[str, t.Any] = {"settings": {"type": "dict", "default": {}}, "store": {"type": "str"}, **INTERNAL_SPEC}
 
 
@@ -88,9 +88,10 @@ def tools(module: AnsibleModule, *, carried: bool) -> Iterator[Tools]:
         with unpacked(module) as folder:
             yield Tools(module, os.path.join(folder, "root"), carried=True)
         return
-    found = laid_digest(params["_root"])
+    root = params["_root"] or "/"
+    found = laid_digest(root)
     if found and (found == params["_digest"] or not module.check_mode or not params["_digest"]):
-        yield Tools(module, params["_root"], carried=False)
+        yield Tools(module, root, carried=False)
         return
     if carried:
         raise NeedsBundle

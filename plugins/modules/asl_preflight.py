@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # Copyright: (c) 2026, the asl.rescue contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
@@ -37,6 +38,13 @@ options:
     type: list
     elements: str
     choices: [error, warning, no_mode]
+    default: []
+  ignore:
+    description:
+      - Codes of findings that do not make the module fail, since the operator knows better, for instance V(NOT_RESCUE_ENV).
+      - They are returned like all others, and they still count for RV(mode).
+    type: list
+    elements: str
     default: []
 seealso:
   - module: asl.rescue.asl_overlay
@@ -141,6 +149,7 @@ from ansible_collections.asl.rescue.plugins.module_utils._tool import ENGINE_SPE
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "fail_on": {"type": "list", "elements": "str", "choices": ["error", "warning", "no_mode"], "default": []},
+    "ignore": {"type": "list", "elements": "str", "default": []},
     **ENGINE_SPEC,
 }
 
@@ -156,7 +165,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     }
     fail_on = module.params["fail_on"]
     for severity, enough in (("error", {"error", "warning"}), ("warning", {"warning"})):
-        found = [each for each in document["findings"] if each["severity"] == severity]
+        found = [each for each in document["findings"] if each["severity"] == severity and each["code"] not in module.params["ignore"]]
         if found and enough.intersection(fail_on):
             raise ToolError(found[0]["text"], **{**result, "reason": found[0]["code"], "hint": found[0]["hint"]})
     if "no_mode" in fail_on and document["mode"] == "none":

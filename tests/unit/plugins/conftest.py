@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
+from ansible.module_utils.testing import patch_module_args  # type: ignore[import-untyped]
 from unit.plugins.support import CHECKOUT, Call, Outcome, outcome
 
 sys.path.insert(0, str(CHECKOUT / "playbooks" / "collections"))

@@ -149,6 +149,9 @@ def test_preflight_fails_for_a_severity_and_a_worse_one(call: Call, laid: Laid, 
     assert gravest, "a store that is not there is worth a warning"
     failed = call("asl_preflight", check=True, settings=settings, fail_on=["warning"], **laid)
     assert (failed.rc, failed.result["reason"], failed.result["hint"]) == (1, gravest[0]["code"], gravest[0]["hint"])
+    known = [each["code"] for each in gravest]
+    ignored = call("asl_preflight", check=True, settings=settings, fail_on=["warning"], ignore=known, **laid)
+    assert (ignored.rc, ignored.result["findings"]) == (0, findings)
     errors = [each for each in gravest if each["severity"] == "error"]
     assert call("asl_preflight", check=True, settings=settings, fail_on=["error"], **laid).rc == (1 if errors else 0)
 

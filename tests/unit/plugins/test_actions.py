@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action plugins, run by ansible-playbook: the bundle travels only when it is needed, and nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit.plugins.support import CHECKOUT
+
+Play = Any
+ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+PLAYBOOK = """
+- hosts: all
+  gather_facts: false
+  vars: {{ansible_python_interpreter: {python}, ansible_remote_tmp: {tmp}/remote}}
+  tasks:
+    - asl.rescue.{module}: {options}
+      register: found
+      ignore_errors: true
+    - ansible.builtin.copy:
+        content: "{{{{ found | to_json }}}}"
+        dest: {tmp}/result.json
+        mode: "0600"
+      check_mode: false
+      diff: false
+"""
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    def run(module: str, options: dict[str, Any], *arguments: str) -> dict[str, Any]:
+        text = PLAYBOOK.format(python=sys.executable, tmp=tmp_path, module=module, options=json.dumps(options))
+        (tmp_path / "play.yml").write_text(text)
+        environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")}
+        done = subprocess.run(
+            [str(ANSIBLE), "-i", "localhost,", "-c", "local", *arguments, str(tmp_path / "play.yml")],
+            cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        found: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
+        return found
+
+    return run
+
+
+def leftovers(tmp_path: Path) -> list[str]:
+    return [path.name for path in (tmp_path / "remote").rglob("*") if path.is_file()]
+
+
+def test_the_overlay_is_carried_laid_and_removed(play: Play, root: str, tmp_path: Path) -> None:
+    predicted = play("asl_overlay", {"root": root}, "--check")
+    assert not Path(root, "usr/local/lib/asl").exists()
+    done = play("asl_overlay", {"root": root})
+    assert predicted["actions"] == done["actions"] != []
+    again = play("asl_overlay", {"root": root})
+    assert (again["changed"], again["actions"]) == (False, [])
+    assert "needs_bundle" not in done | again
+    gone = play("asl_overlay", {"root": root, "state": "absent"})
+    assert gone["changed"] is True
+    assert not Path(root, "usr/local/lib/asl").exists()
+    assert leftovers(tmp_path) == []
+    assert not list((CHECKOUT / "overlay").rglob("*.pyc"))
+
+
+def test_a_host_without_tools_is_looked_at_with_tools_that_are_carried(play: Play, root: str, tmp_path: Path) -> None:
+    before = sorted(Path(root).rglob("*"))
+    seen = play("asl_preflight", {"_root": root}, "--check")
+    assert seen["failed"] is False
+    assert seen["mode"] in ("local", "remote", "none")
+    assert sorted(Path(root).rglob("*")) == before
+    assert leftovers(tmp_path) == []
+
+
+def test_a_report_is_written_on_the_control_node(play: Play, tmp_path: Path) -> None:
+    done = play("asl_report", {"dir": str(tmp_path / "reports")})
+    assert (done["changed"], done["not_rescued"]) == (False, ["localhost"])
+    assert (tmp_path / "reports" / "localhost.json").is_file()
+    (tmp_path / "file").touch()
+    failed = play("asl_report", {"dir": str(tmp_path / "file" / "reports")})
+    assert failed["failed"] is True
+    assert str(tmp_path / "file" / "reports") in failed["msg"]
+    play("asl_report", {"dir": str(tmp_path / "none")}, "--check")
+    assert not (tmp_path / "none").exists()

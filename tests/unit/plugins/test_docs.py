@@ -1,0 +1,117 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documentation of the modules, roles and action group: whole, and true to the code."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # type: ignore[import-untyped]
+from unit.plugins.support import CHECKOUT, MODULES
+
+Document = dict[str, Any]
+
+
+def module(name: str) -> Any:
+    return importlib.import_module(f"ansible_collections.asl.rescue.plugins.modules.{name}")
+
+
+def documentation(name: str) -> Document:
+    """A module's own documentation with the collection's fragments in it."""
+    whole: Document = yaml.safe_load(module(name).DOCUMENTATION)
+    for fragment in whole["extends_documentation_fragment"]:
+        if fragment.startswith("asl.rescue."):
+            found = importlib.import_module(f"ansible_collections.asl.rescue.plugins.doc_fragments.{fragment.rpartition('.')[2]}")
+            part = yaml.safe_load(found.ModuleDocFragment.DOCUMENTATION)
+            for key in ("options", "attributes"):
+                for each, text in (part.get(key) or {}).items():
+                    whole.setdefault(key, {}).setdefault(each, {}).update({**text, **whole[key].get(each, {})})
+    return whole
+
+
+def spec(name: str) -> Document:
+    if name == "asl_report":
+        return dict(importlib.import_module("ansible_collections.asl.rescue.plugins.action.asl_report").SPEC)
+    return {key: value for key, value in module(name).ARGUMENT_SPEC.items() if not key.startswith("_")}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_options_are_documented_as_they_are(name: str) -> None:
+    options, wanted = documentation(name)["options"], spec(name)
+    assert set(options) == set(wanted)
+    for option, text in options.items():
+        assert text["type"] == wanted[option].get("type", "str"), option
+        for key in ("default", "choices", "elements", "required"):
+            assert text.get(key) == wanted[option].get(key), f"{option}: {key}"
+        assert all(sentence.endswith((".", ")")) for sentence in text["description"]), option
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_attribute_is_stated(name: str) -> None:
+    attributes = documentation(name)["attributes"]
+    assert {"check_mode", "diff_mode", "idempotent", "platform", "async"} <= set(attributes)
+    for attribute, text in attributes.items():
+        assert text["support"] in ("full", "partial", "none"), attribute
+        assert text["support"] != "partial" or text["details"], attribute
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_are_tasks_that_the_module_takes(name: str) -> None:
+    text = module(name).EXAMPLES
+    assert text.startswith("\n---\n")
+    tasks = yaml.safe_load(text)
+    own = [task[f"asl.rescue.{name}"] or {} for task in tasks if f"asl.rescue.{name}" in task]
+    assert own
+    assert all(task["name"][0].isupper() and not task["name"].endswith(".") for task in tasks)
+    for options in own:
+        # A template stands for whatever the operator has there.
+        given = {key: value for key, value in options.items() if not str(value).startswith("{{")}
+        assert not ArgumentSpecValidator(spec(name)).validate(given).error_messages
+        assert set(options) <= set(spec(name))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_returned_keys_are_described_with_a_sample_of_their_type(name: str) -> None:
+    types: dict[str, Any] = {"str": str, "bool": bool, "int": int, "float": (int, float), "list": list, "dict": dict}
+
+    def check(keys: Document, nested: bool) -> None:
+        for key, text in keys.items():
+            assert text["description"], key
+            assert nested or text["returned"], key
+            if "contains" in text:
+                check(text["contains"], True)
+            if "sample" in text:
+                assert isinstance(text["sample"], types[text["type"]]), key
+            else:
+                assert "contains" in text, key
+
+    check(yaml.safe_load(module(name).RETURN), False)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_files_stay_small(name: str) -> None:
+    assert len(Path(module(name).__file__).read_text().splitlines()) <= 400
+
+
+def test_the_action_group_names_the_modules_that_take_a_store_and_settings() -> None:
+    runtime = yaml.safe_load((CHECKOUT / "meta/runtime.yml").read_text())
+    takers = [name for name in MODULES if "settings" in spec(name)]
+    assert runtime["action_groups"]["asl"] == takers
+
+
+@pytest.mark.parametrize("role", ["overlay", "preflight", "intake"])
+def test_a_role_documents_the_variables_it_uses(role: str) -> None:
+    folder = CHECKOUT / "roles" / role
+    options = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((folder / "defaults/main.yml").read_text())
+    assert defaults == {name: option["default"] for name, option in options.items() if not option.get("required")}
+    tasks = (folder / "tasks/main.yml").read_text()
+    templates = "".join(path.read_text() for path in folder.glob("templates/*"))
+    used = set(re.findall(rf"\b{role}_[a-z_]+", tasks + templates)) - {f"{role}_result"}
+    assert used == set(options)
+    assert len(tasks.splitlines()) < 60
