@@ -14,6 +14,8 @@ from asl.survey.labels import Label
 from asl.survey.pools import STATES, Auxiliary, Member, Pool
 from asl.survey.vdevs import Leaf, TopLevel
 
+# A vdev that was removed lives on without any device, and still counts among the children.
+REMOVAL = "com.delphix:device_removal"
 Config = dict[str, Any]
 Holders = Mapping[str, Sequence[str]]
 
@@ -167,10 +169,13 @@ class _Assembly:
 
     def hazards(self, pool: Pool, hostid: Optional[int]) -> dict[str, bool]:
         broken = {top.role for top in self.tops.values() if not top.usable(self.seen)}
-        incomplete = pool.top_level_seen < pool.top_level or bool(broken - {"log"})
+        unseen = pool.top_level_seen < pool.top_level
+        removal = REMOVAL in pool.features_for_read
+        incomplete = bool(broken - {"log"}) or (unseen and not removal)
         return {
             "DUPLICATE_GUID": len({device.guid for device in self.devices}) < len(self.devices),
             "INCOMPLETE": incomplete,
+            "REMOVED_VDEVS": unseen and removal,
             "MISSING_LOG": "log" in broken,
             "DEGRADED": bool(pool.missing) and not incomplete and "log" not in broken,
             "LABELS_PARTIAL": any(device.good < labels.COUNT for device in self.devices),

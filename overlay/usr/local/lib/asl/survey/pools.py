@@ -15,6 +15,7 @@ HAZARDS = {
     "DUPLICATE_NAME": "another pool has the same name; name it by its GUID",
     "DUPLICATE_GUID": "one of its devices is there twice, as after cloning a disk; detach one of the two",
     "INCOMPLETE": "a top-level vdev (its log device, it may be) is missing or has lost too many devices; it cannot be imported as it is",
+    "REMOVED_VDEVS": "vdevs were removed from it in its life; whether any that was not seen is missing, its labels do not tell",
     "DEGRADED": "devices are missing, but what is there is enough",
     "MISSING_LOG": "its log device is missing; the last seconds of synchronous writes may be lost",
     "LABELS_PARTIAL": "a device has fewer than four good labels; it was partly overwritten, cut, or copied to another size",
@@ -68,7 +69,7 @@ class Pool:
 
     def document(self) -> dict[str, Any]:
         """As ``survey --json`` gives it."""
-        return asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
