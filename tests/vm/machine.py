@@ -64,6 +64,9 @@ class Machine:
 
     def boot(self) -> None:
         """Start it with the disks that are there, as after a power cut; the root is new, since it was in RAM."""
+        self._await_ssh(self._start())
+
+    def _start(self) -> int:
         if self.alive():
             raise RigError(f"the machine {self.project} is running already")
         state = json.loads(self._state.read_text())
@@ -72,7 +75,11 @@ class Machine:
         public = (self.folder / "host.pub").read_text().split()
         (self.folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {public[0]} {public[1]}\n")
         run(self._argv({**state, "port": port}), timeout=60)
-        self._await_ssh(port)
+        return port
+
+    def revive(self) -> None:
+        """Start it so that reset works: what the guest boots into is thrown away by it."""
+        self._start()
 
     def kill(self) -> None:
         """Pull the plug: nothing is flushed, nothing is said to the guest."""
