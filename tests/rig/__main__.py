@@ -11,6 +11,7 @@ import sys
 
 from . import image, scene
 from .hosts import Rig
+from .places import CHECKOUT
 from .process import RigError
 
 
@@ -57,6 +58,7 @@ def act(args: argparse.Namespace) -> int:
         return done.returncode
     else:
         argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
+        os.environ.setdefault("ASL_COLLECTIONS", str(CHECKOUT / "playbooks" / "collections"))
         return subprocess.run(argv, env=dict(os.environ), check=False).returncode
     return 0
 

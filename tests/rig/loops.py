@@ -13,7 +13,14 @@ from .process import output, run
 def attach(image: Path, *, offset: int = 0, size: int = 0, readonly: bool = True) -> str:
     """Attach SIZE bytes (0: all) of IMAGE from byte OFFSET on; returns the device, /dev/loopN."""
     argv = ["losetup", "--find", "--show", "--offset", str(offset), *(["--sizelimit", str(size)] if size else [])]
-    return output([*argv, *(["--read-only"] if readonly else []), str(image)])
+    device = output([*argv, *(["--read-only"] if readonly else []), str(image)])
+    forget_protection(device)
+    return device
+
+
+def forget_protection(device: str) -> None:
+    """Take back a BLKROSET of DEVICE: the kernel keeps it for whatever file comes next. A loop device attached read-only stays so."""
+    run(["blockdev", "--setrw", device])
 
 
 def unmount_all(folder: Path) -> None:
@@ -29,6 +36,7 @@ def detach_all(folder: Path) -> None:
     rows = json.loads(output(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"]) or '{"loopdevices": []}')
     for row in rows["loopdevices"]:
         if str(row["back-file"] or "").startswith(f"{folder}/"):
+            forget_protection(row["name"])
             run(["losetup", "--detach", row["name"]], check=False)
 
 

@@ -36,7 +36,7 @@ def test_the_killed_intake_has_the_digest_of_the_undisturbed_one(request: Any) -
     digests = []
     for name in ("broken-01", "broken-02"):
         inventory = request.config.getoption("ansible_inventory")
-        host = testinfra.get_host(f"ansible://{name}?force_ansible=True", ansible_inventory=inventory)
+        host = testinfra.get_host(f"ansible://{name}", ansible_inventory=inventory)
         (row,) = json.loads(host.check_output(f"asl-admin snapshots {STORE} --json"))["snapshots"]
         digests.append(row["digest"])
     assert digests[0] == digests[1]
