@@ -69,28 +69,33 @@ class Layout(NamedTuple):
 
 def encode(entries: Iterable[tuple[Digest, Location]]) -> bytes:
     """The segment that holds ENTRIES (any order; of equal digests the first one counts). Deterministic."""
+    return encode_sorted(sorted(entries, key=lambda entry: entry[0]))
+
+
+def encode_sorted(entries: Iterable[tuple[Digest, Location]]) -> bytes:
+    """As encode(), of ENTRIES that come in order of their digests: no more is kept in memory than the segment itself."""
     ordinals: dict[BlockID, int] = {}
-    records: list[bytes] = []
-    extents: list[bytes] = []
+    records, extents = bytearray(), bytearray()
     last: Optional[bytes] = None
-    for digest, location in sorted(entries, key=lambda entry: entry[0]):
+    for digest, location in entries:
         if digest == last:
             continue
         last = digest
         numbered = [(ordinals.setdefault(extent.block, len(ordinals)), extent.offset, extent.length) for extent in location]
         if len(numbered) == 1:
-            records.append(RECORD.pack(digest, *numbered[0]))
+            records += RECORD.pack(digest, *numbered[0])
         else:
-            records.append(RECORD.pack(digest, MANY, len(extents), len(numbered)))
-            extents.extend(EXTENT.pack(*each) for each in numbered)
+            records += RECORD.pack(digest, MANY, len(extents) // EXTENT.size, len(numbered))
+            for each in numbered:
+                extents += EXTENT.pack(*each)
     at_records = HEADER.size
-    at_blocks = at_records + len(records) * RECORD.size
+    at_blocks = at_records + len(records)
     at_extents = at_blocks + len(ordinals) * BLOCK_ID
     head = HEADER.pack(
-        MAGIC, VERSION, 0, HEADER.size, 0, 2**64 - 1, len(records), at_records, at_blocks, len(ordinals), RECORD.size,
-        at_extents, len(extents), 0, 0, 0, 0, 0, 0, 0,
+        MAGIC, VERSION, 0, HEADER.size, 0, 2**64 - 1, len(records) // RECORD.size, at_records, at_blocks, len(ordinals), RECORD.size,
+        at_extents, len(extents) // EXTENT.size, 0, 0, 0, 0, 0, 0, 0,
     )  # fmt: skip
-    body = b"".join([head, *records, *ordinals, *extents, FOOTER.pack(MAGIC, 0, 0, 0)[:-4]])
+    body = b"".join([head, records, *ordinals, extents, FOOTER.pack(MAGIC, 0, 0, 0)[:-4]])
     return body + struct.pack("<I", zlib.crc32(body))
 
 
