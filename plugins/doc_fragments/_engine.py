@@ -21,6 +21,10 @@ options:
       - The store to work with, a directory or a URL.
       - When unset, C(ASL_STORE), then the mode that preflight found and C(/etc/asl/asl.conf) decide.
     type: str
+  _root:
+    description:
+      - The root whose tools are asked, V(/) when unset. For tests, not for use in playbooks.
+    type: path
 notes:
   - The module runs the tools that lie on the host. Where there are none it works, as long as nothing is to change,
     with tools that are carried into Ansible's temporary folder and removed afterwards.

@@ -19,6 +19,7 @@ author:
   - The asl.rescue contributors (@asl-rescue)
 extends_documentation_fragment:
   - asl.rescue._attributes
+  - asl.rescue._carried
   - asl.rescue._engine
 attributes:
   check_mode:
@@ -30,7 +31,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - An unchanged source gives RV(changed=false) and the same RV(digest).
+      - An unchanged source gives C(changed=false) and the same RV(digest).
 options:
   sources:
     description:

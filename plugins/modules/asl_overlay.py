@@ -19,6 +19,7 @@ author:
   - The asl.rescue contributors (@asl-rescue)
 extends_documentation_fragment:
   - asl.rescue._attributes
+  - asl.rescue._carried
 attributes:
   check_mode:
     support: full

@@ -18,6 +18,7 @@ author:
   - The asl.rescue contributors (@asl-rescue)
 extends_documentation_fragment:
   - asl.rescue._attributes
+  - asl.rescue._carried
   - asl.rescue._engine
 attributes:
   check_mode:

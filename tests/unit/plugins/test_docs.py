@@ -37,7 +37,7 @@ def documentation(name: str) -> Document:
 def spec(name: str) -> Document:
     if name == "asl_report":
         return dict(importlib.import_module("ansible_collections.asl.rescue.plugins.action.asl_report").SPEC)
-    return {key: value for key, value in module(name).ARGUMENT_SPEC.items() if not key.startswith("_")}
+    return dict(module(name).ARGUMENT_SPEC)
 
 
 @pytest.mark.parametrize("name", MODULES)
