@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +19,21 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 BIN = CHECKOUT / "overlay" / "usr" / "local" / "bin"
 
 
+# The kernel counts what a process held before it became the tool, and pytest is large: so a small one starts the tool and looks.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w") as peak:
+    peak.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
+
+
 class Outcome(NamedTuple):
-    """How a tool ended, its JSON document (empty when it was killed), and the most memory it held, in bytes."""
+    """How a tool ended, and its JSON document (empty when it was killed)."""
 
     code: int
     document: dict[str, Any]
-    peak: int
     seconds: float
 
 
@@ -61,6 +71,13 @@ class Machine:
     def intake(self, source: str, store: Path, *words: str, codes: Sequence[int] = (0,), env: Optional[dict[str, str]] = None) -> Outcome:
         return self.run("asl-intake", "run", source, "--store", str(store), *words, codes=codes, env=env)
 
+    def peak(self, source: str, store: Path) -> tuple[int, dict[str, Any]]:
+        """Take SOURCE; the most memory that took, in bytes, and the document."""
+        kept = self.folder / "peak"
+        under = [sys.executable, "-S", "-c", MEASURE, str(kept)]
+        document = self.run("asl-intake", "run", source, "--store", str(store), under=under).document
+        return int(kept.read_text()) * 1024, document
+
     def check(self, store: Path) -> dict[str, Any]:
         """The verdict of asl-debug check, faults or none."""
         return self.run("asl-debug", "check", "--store", str(store), codes=(0, 5)).document
@@ -87,10 +104,8 @@ class Tool:
         return self.process.wait() == -signal.SIGKILL
 
     def wait(self) -> Outcome:
-        _, status, usage = os.wait4(self.process.pid, 0)
-        self.process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - self._started
-        return Outcome(self.process.returncode, self.document(), usage.ru_maxrss * 1024, seconds)
+        code = self.process.wait()
+        return Outcome(code, self.document(), time.monotonic() - self._started)
 
     def document(self) -> dict[str, Any]:
         self._out.seek(0)
