@@ -122,7 +122,6 @@ class _Assembly:
     def pool(self, hostid: Optional[int]) -> Pool:
         config, block = self.config, self.block
         features = config.get("features_for_read")
-        roles = {top.role for top in self.tops.values()}
         pool = Pool(
             guid=self.guid,
             name=_text(config, "name") or "",
@@ -139,8 +138,7 @@ class _Assembly:
             members=tuple(self.member(each) for each in self.devices),
             missing=tuple(leaf for guid, leaf in self.leaves.items() if guid not in self.seen),
             features_for_read=tuple(sorted(features)) if isinstance(features, dict) else (),
-            has_log="log" in roles,
-            has_special=bool(roles & {"special", "dedup"}),
+            has_log=any(top.role == "log" for top in self.tops.values()),
         )
         return replace(pool, hazards=tuple(code for code, applies in self.hazards(pool, hostid).items() if applies))
 

@@ -64,7 +64,6 @@ class Pool:
     missing: tuple[Leaf, ...] = ()
     features_for_read: tuple[str, ...] = ()
     has_log: bool = False
-    has_special: bool = False
     hazards: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:

@@ -14,7 +14,8 @@ A slot is 1 KiB, or the vdev's sector where that is larger, up to 8 KiB. The las
       0  magic 0x0210da7ab10c7a11      8  SHA-256 as four words
 
 made over the whole of it while the place of the digest held its own offset on the device and three zeros. So a copy at another offset is
-not valid. The best uberblock is the one with the highest (txg, time, multihost sequence) of those whose checksum is right.
+not valid. The best uberblock is the one with the highest (txg, time, multihost sequence) of those whose checksum is right. The one of
+txg 0 with which a ring begins has none: it was written together with the whole ring, and no import ever uses it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tree of vdevs that a label describes: one top-level vdev, what it is for, and whether what was seen of it is enough."""
+"""The tree of vdevs that a label describes: one top-level vdev, what it is for, and whether what was seen of it is enough.
+
+That a vdev is a log stands in its label. That it is special or for deduplication stands only inside the pool: such a vdev, without
+which the pool is lost, shows as data.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +24,12 @@ class Leaf:
 
     guid: str
     path: Optional[str]
-    role: str  # data | log | special | dedup | spare
+    role: str  # data | log | spare
 
 
 @dataclass(frozen=True)
 class TopLevel:
-    """``id`` counts from 0. ``role`` is data, log, special or dedup; ``kind`` is disk, mirror, raidz, …"""
+    """``id`` counts from 0. ``role`` is data or log; ``kind`` is disk, mirror, raidz, …"""
 
     id: int
     guid: str
@@ -54,10 +58,7 @@ def top_level(config: dict[str, Any]) -> Optional[TopLevel]:
 
 
 def _role(tree: dict[str, Any]) -> str:
-    bias = tree.get("alloc_bias")
-    if tree.get("is_log"):
-        return "log"
-    return bias if bias in ("log", "special", "dedup") else "data"
+    return "log" if tree.get("is_log") else "data"
 
 
 def _children(tree: dict[str, Any], depth: int) -> list[dict[str, Any]]:
