@@ -30,6 +30,9 @@ faults: setup overlay ## the long fault runs: 300 kills, 1,000 bit flips (needs 
 vm: setup ## a shell in a live rescue system with real OpenZFS (needs root and qemu; the first time builds for a quarter of an hour)
 	@tests/vm/run shell
 
+vm: setup-vm overlay ## a live rescue system with real OpenZFS in qemu, and a shell in it; a quarter of an hour the first time
+	@tests/vm/run shell
+
 overlay: setup-demo ## build libasl.so for x86_64 and aarch64
 	@$(MAKE) --no-print-directory -C native PYTHON=$(CURDIR)/$(PYTHON)
 
@@ -41,6 +44,9 @@ setup: ## what make test needs
 
 setup-demo:
 	@$(SETUP) demo
+
+setup-vm:
+	@$(SETUP) vm
 
 clean: ## what was built; keeps .venv and the images in the cache
 	@$(MAKE) --no-print-directory -C native clean

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Set a fresh Debian machine up for ``make demo`` or ``make test``: packages of the distribution, and .venv with what pip brings.
+"""Set a fresh Debian machine up for ``make demo``, ``make test`` or ``make vm``: the distribution's packages, and .venv with pip's.
 
 Runs with any Python 3.9 and nothing installed. A second run finds everything in place and asks neither apt nor pip.
 """
@@ -46,6 +46,14 @@ TEST = {
     "gcc": "cc",
     "libc6-dev": "/usr/include/stdio.h",
 }
+VM = {
+    **TEST,
+    "qemu-system-x86": "qemu-system-x86_64",
+    "qemu-utils": "qemu-img",
+    "squashfs-tools": "mksquashfs",
+}
+# What a purpose needs: packages, and a file of requirements for .venv.
+PURPOSES = {"demo": (DEMO, "requirements-demo.txt"), "test": (TEST, "requirements.txt"), "vm": (VM, "requirements.txt")}
 
 
 class SetupError(Exception):
@@ -137,15 +145,13 @@ def alone() -> Iterator[None]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="install what make demo or make test need")
-    parser.add_argument("purpose", choices=["demo", "test"])
-    purpose = parser.parse_args().purpose
-    packages = DEMO if purpose == "demo" else TEST
-    requirements = CHECKOUT / "tests" / ("requirements-demo.txt" if purpose == "demo" else "requirements.txt")
+    parser = argparse.ArgumentParser(description="install what make demo, make test or make vm need")
+    parser.add_argument("purpose", choices=PURPOSES)
+    packages, requirements = PURPOSES[parser.parse_args().purpose]
     try:
         with alone():
             install([package for package, probe in packages.items() if not present(probe)])
-            environment(VENV, requirements)
+            environment(VENV, CHECKOUT / "tests" / requirements)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
