@@ -27,10 +27,7 @@ lint: setup ## ruff, mypy, ansible-lint, yamllint
 faults: setup overlay ## the long fault runs: 300 kills, 1,000 bit flips (needs root)
 	@ASL_KILLS=300 ASL_FLIPS=1000 $(PYTEST) tests/integration/test_kills.py tests/integration/test_flips.py
 
-vm: setup ## a shell in a live rescue system with real OpenZFS (needs root and qemu; the first time builds for a quarter of an hour)
-	@tests/vm/run shell
-
-vm: setup-vm overlay ## a live rescue system with real OpenZFS in qemu, and a shell in it; a quarter of an hour the first time
+vm: setup-vm overlay ## a shell in a live rescue system with real OpenZFS (needs root; the first time builds for a quarter of an hour)
 	@tests/vm/run shell
 
 overlay: setup-demo ## build libasl.so for x86_64 and aarch64
@@ -52,4 +49,4 @@ clean: ## what was built; keeps .venv and the images in the cache
 	@$(MAKE) --no-print-directory -C native clean
 	@rm -rf .cache reports
 
-.PHONY: help demo test lint faults vm overlay build setup setup-demo clean
+.PHONY: help demo test lint faults vm overlay build setup setup-demo setup-vm clean
