@@ -46,7 +46,7 @@ def packed(bundle: t.Any) -> Path:
     target = Path(C.DEFAULT_LOCAL_TMP) / f"asl-bundle-{bundle.contents.digest}.tar.gz"
     if not target.exists():
         with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            room.write(bundle, file)
+            room.write(bundle, t.cast(t.BinaryIO, file))
         Path(file.name).replace(target)
     return target
 

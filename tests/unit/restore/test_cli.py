@@ -50,7 +50,7 @@ def test_ls_lists_for_people_and_for_machines(store: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert admin(store, "ls", "latest") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "home/" and len(lines) == 2 and lines[1].endswith("\\n")
+    assert lines[0] == "home/" and len(lines) == 2 and lines[1].endswith("\\x0a")
     assert admin(store, "ls", "latest", "home", "--recursive", "--long") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[6] for line in lines] == ["home/ada", "home/ada/thesis.txt", "home/ada/zcopy", "home/link"]

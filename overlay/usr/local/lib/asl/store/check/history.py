@@ -145,7 +145,7 @@ class _Replay:
         if head is not None and head.offset > tail.at.offset and head.logseq > tail.at.logseq:
             self._findings.fault(layout.LOG, f"{where} are damaged or cut short, and were acknowledged", "BAD_LOG")
             self._history.broken = True
-        elif tail.plausible or (head is not None and head.logseq <= tail.at.logseq):
+        elif tail.plausible:
             what = f"{where} are the beginning of a record: a writer is at work, or was killed; the next one cuts them off"
             self._findings.note(layout.LOG, what, "TORN_TAIL")
         else:
