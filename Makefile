@@ -31,7 +31,7 @@ vm: setup-vm overlay ## a shell in a live rescue system with real OpenZFS (needs
 	@tests/vm/run shell
 
 overlay: setup-demo ## build libasl.so for x86_64 and aarch64
-	@$(MAKE) --no-print-directory -C native PYTHON=$(CURDIR)/$(PYTHON)
+	@$(MAKE) -s --no-print-directory -C native PYTHON=$(CURDIR)/$(PYTHON)
 
 build: setup-demo overlay ## the collection's artifact, into .cache/
 	@.venv/bin/ansible-galaxy collection build --force --output-path .cache
