@@ -100,6 +100,16 @@ def test_unread_ranges_are_exact() -> None:
     assert (stored.size, stored.unread) == (40_527, 522)
 
 
+@pytest.mark.parametrize(("unread", "hole"), [(512, MIN_HOLE + PAGE - 512), (PAGE, MIN_HOLE + PAGE)])
+def test_pages_are_counted_from_the_start_of_the_content(unread: int, hole: int) -> None:
+    """What an unread range leaves of a page is a page of its own, so that the pages behind it lie where they always lie."""
+    memory = Memory()
+    zeros = hole - 100  # the last page of zeros is not a whole one
+    stored = store(memory, iter([Piece(UNREAD, unread), data(bytes(zeros) + b"x" * 100), data(b"y" * PAGE)]))
+    entries = recipe.decode(memory.payload(stored.digest, TAG_RECIPE)).entries
+    assert [(entry.kind, entry.length) for entry in entries][:2] == [(UNREAD, unread), (HOLE, hole - PAGE)]
+
+
 def test_the_three_forms_of_a_content() -> None:
     memory = Memory()
     assert store(memory, iter(())) == Stored(tree.NONE, tree.NO_DIGEST, 0, 0)

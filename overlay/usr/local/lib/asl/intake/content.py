@@ -3,7 +3,8 @@
 """Content: pieces in, chunks and a recipe out. The same bytes give the same recipe, however they come.
 
 1. *Holes.* What counts is bytes, not how a file system happens to keep them: pages of zeros (4096 bytes, counted from the
-   beginning of the content or from the last unread range) in runs of MIN_HOLE or more become a hole; every other hole is data.
+   beginning of the content; what an unread range leaves of a page is a page) in runs of MIN_HOLE or more become a hole; every
+   other hole is data.
 2. *Chunks.* Each run of bytes between holes and unread ranges is cut by content (FastCDC), beginning anew at each run.
 3. *Digests.* Batches of chunks are hashed in threads while the next batch is read and cut; batches are stored in order.
 """
@@ -109,9 +110,9 @@ class _Batch(NamedTuple):
 class Chunker:
     """Cuts runs of bytes, hashes in threads, stores in order."""
 
-    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int) -> None:
+    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int, batch: int) -> None:
         self._kernel, self._params, self._writer, self._progress = kernel, params, writer, progress
-        self._jobs = jobs
+        self._jobs, self._batch = jobs, batch
         self._pool = ThreadPoolExecutor(jobs, "asl-hash") if jobs > 1 else None
         self._buffer = bytearray()
         self._waiting: deque[Union[_Batch, Entry]] = deque()
@@ -124,7 +125,7 @@ class Chunker:
     def data(self, data: memoryview) -> None:
         """Append DATA to the run."""
         self._buffer += data
-        if len(self._buffer) >= BATCH:
+        if len(self._buffer) >= self._batch:
             self._cut(final=False)
 
     def end_run(self) -> None:
@@ -147,7 +148,7 @@ class Chunker:
             return
         filled, self._buffer = self._buffer, bytearray(memoryview(self._buffer)[ends[-1] :])
         spans = list(zip([0, *ends], ends))
-        if self._pool is None or ends[-1] < BATCH // 8:
+        if self._pool is None or ends[-1] < self._batch // 8:
             self.drain()
             self._store(filled, spans, _digests(filled, spans))
             return
@@ -194,15 +195,23 @@ def _digests(filled: bytearray, spans: list[tuple[int, int]]) -> list[Digest]:
 class ContentWriter:
     """Stores contents, one after the other. Not for several threads."""
 
-    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int = 1) -> None:
+    def __init__(
+        self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int = 1, batch: int = 0
+    ) -> None:
         self._kernel, self._writer, self._progress = kernel, writer, progress
-        self._chunker = Chunker(kernel, params, writer, progress, jobs)
+        self._chunker = Chunker(kernel, params, writer, progress, jobs, batch or BATCH)
         self._tiny = min(MIN_HOLE, params.minimum)
+        self._at = 0  # bytes of the content that came so far
+        self._page = PAGE  # size of the page that is being filled: less than PAGE behind an unread range that ends within one
         self._tail = bytearray()  # less than a page that waits for the rest of its page
         self._zeros = 0  # bytes of zero pages before the next data, not yet known to be a hole
 
-    def store(self, pieces: Pieces, *, always_recipe: bool = False) -> Stored:
-        """Store what PIECES give. A content of one chunk needs no recipe, unless ALWAYS_RECIPE."""
+    def store(
+        self, pieces: Pieces, *, always_recipe: bool = False, builder: Optional[RecipeBuilder] = None, start: int = 0
+    ) -> Stored:
+        """Store what PIECES give. A content of one chunk needs no recipe, unless ALWAYS_RECIPE.
+
+        BUILDER: takes the entries in the place of a new one. START: where in the content the pieces begin, in bytes."""
         first = next(pieces, None)
         second = None
         if first and first.kind == DATA and first.data is not None and 0 < first.length < self._tiny and not always_recipe:
@@ -210,8 +219,9 @@ class ContentWriter:
             second = next(pieces, None)
             if second is None:
                 return self._one_chunk(first)
-        builder = RecipeBuilder(self._writer)
+        builder = builder or RecipeBuilder(self._writer)
         self._chunker.begin(builder)
+        self._at, self._page = start, PAGE - start % PAGE
         for piece in itertools.chain([each for each in (first, second) if each], pieces):
             self._feed(piece)
         self._end_run()
@@ -232,6 +242,7 @@ class ContentWriter:
         return Stored(tree.CHUNK, digest, piece.length, 0)
 
     def _feed(self, piece: Piece) -> None:
+        self._at += piece.length
         if piece.kind == DATA and piece.data is not None:
             self._progress.read(piece.length)
             self._bytes(piece.data)
@@ -241,27 +252,29 @@ class ContentWriter:
             self._end_run()
             self._progress.unread(piece.length)
             self._chunker.entry(Entry(recipe.UNREAD, piece.length))
+            self._page = PAGE - self._at % PAGE
 
     def close(self) -> None:
         """End the threads."""
         self._chunker.close()
 
     def _bytes(self, data: memoryview) -> None:
-        if self._tail:
-            taken = min(PAGE - len(self._tail), len(data))
+        if self._tail or self._page < PAGE:
+            taken = min(self._page - len(self._tail), len(data))
             self._tail += data[:taken]
             data = data[taken:]
-            if len(self._tail) == PAGE:
-                page, self._tail = self._tail, bytearray()
-                self._pages(memoryview(page))
+            if len(self._tail) < self._page:
+                return
+            page, self._tail, self._page = self._tail, bytearray(), PAGE
+            self._pages(memoryview(page))
         whole = len(data) - len(data) % PAGE
         if whole:
             self._pages(data[:whole])
         self._tail += data[whole:]
 
     def _hole(self, length: int) -> None:
-        if self._tail:
-            filling = min(PAGE - len(self._tail), length)
+        if self._tail or self._page < PAGE:
+            filling = min(self._page - len(self._tail), length)
             self._bytes(memoryview(bytes(filling)))
             length -= filling
         self._zeros += length - length % PAGE
