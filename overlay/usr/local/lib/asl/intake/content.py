@@ -195,9 +195,7 @@ def _digests(filled: bytearray, spans: list[tuple[int, int]]) -> list[Digest]:
 class ContentWriter:
     """Stores contents, one after the other. Not for several threads."""
 
-    def __init__(
-        self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int = 1, batch: int = 0
-    ) -> None:
+    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int = 1, batch: int = 0) -> None:
         self._kernel, self._writer, self._progress = kernel, writer, progress
         self._chunker = Chunker(kernel, params, writer, progress, jobs, batch or BATCH)
         self._tiny = min(MIN_HOLE, params.minimum)
@@ -206,9 +204,7 @@ class ContentWriter:
         self._tail = bytearray()  # less than a page that waits for the rest of its page
         self._zeros = 0  # bytes of zero pages before the next data, not yet known to be a hole
 
-    def store(
-        self, pieces: Pieces, *, always_recipe: bool = False, builder: Optional[RecipeBuilder] = None, start: int = 0
-    ) -> Stored:
+    def store(self, pieces: Pieces, *, always_recipe: bool = False, builder: Optional[RecipeBuilder] = None, start: int = 0) -> Stored:
         """Store what PIECES give. A content of one chunk needs no recipe, unless ALWAYS_RECIPE.
 
         BUILDER: takes the entries in the place of a new one. START: where in the content the pieces begin, in bytes."""
