@@ -110,7 +110,7 @@ class _Batch(NamedTuple):
 class Chunker:
     """Cuts runs of bytes, hashes in threads, stores in order."""
 
-    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int, batch: int) -> None:
+    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int, *, batch: int) -> None:
         self._kernel, self._params, self._writer, self._progress = kernel, params, writer, progress
         self._jobs, self._batch = jobs, batch
         self._pool = ThreadPoolExecutor(jobs, "asl-hash") if jobs > 1 else None
@@ -195,9 +195,9 @@ def _digests(filled: bytearray, spans: list[tuple[int, int]]) -> list[Digest]:
 class ContentWriter:
     """Stores contents, one after the other. Not for several threads."""
 
-    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int = 1, batch: int = 0) -> None:
+    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int = 1, *, batch: int = 0) -> None:
         self._kernel, self._writer, self._progress = kernel, writer, progress
-        self._chunker = Chunker(kernel, params, writer, progress, jobs, batch or BATCH)
+        self._chunker = Chunker(kernel, params, writer, progress, jobs, batch=batch or BATCH)
         self._tiny = min(MIN_HOLE, params.minimum)
         self._at = 0  # bytes of the content that came so far
         self._page = PAGE  # size of the page that is being filled: less than PAGE behind an unread range that ends within one
