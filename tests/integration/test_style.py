@@ -30,7 +30,7 @@ def test_mypy_engine() -> None:
     clean(["mypy", "overlay/usr/local/lib/asl"])
 
 
-@pytest.mark.parametrize("folders", [["module_utils", "modules", "plugin_utils"], ["action"]], ids=["modules", "actions"])
+@pytest.mark.parametrize("folders", [["module_utils", "modules", "plugin_utils"], ["action", "callback"]], ids=["modules", "actions"])
 def test_mypy_plugins(folders: list[str]) -> None:
     # Ansible has no types: what comes from it is Any, and so is what a subclass of it inherits.
     untyped = ["--disable-error-code=import-untyped", "--allow-subclassing-any", "--no-warn-return-any"]
