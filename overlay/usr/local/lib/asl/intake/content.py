@@ -21,6 +21,7 @@ from typing import NamedTuple, Optional, Union
 from asl.formats import artifact, recipe, tree
 from asl.formats.artifact import TAG_RECIPE
 from asl.formats.recipe import Entry
+from asl.intake.overview import Overview
 from asl.intake.progress import Progress
 from asl.kernel import PAGE, ChunkParams, Kernel
 from asl.names import Digest
@@ -48,8 +49,8 @@ class Stored:
 class RecipeBuilder:
     """Builds the nodes of a recipe as entries come; keeps one open node a level."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, writer: Writer, overview: Optional[Overview] = None) -> None:
+        self._writer, self._overview = writer, overview
         self._levels: list[list[Entry]] = [[]]
         self.size = 0
         self.unread = 0
@@ -58,6 +59,8 @@ class RecipeBuilder:
         """Append ENTRY; neighbours that are both holes or both unread become one."""
         self.size += entry.length
         self.unread += entry.length if entry.kind == recipe.UNREAD else 0
+        if self._overview:
+            self._overview.add(entry.kind, entry.length)
         last = self._levels[0][-1] if self._levels[0] else None
         if last and last.kind == entry.kind and not entry.digest:
             self._levels[0][-1] = Entry(entry.kind, last.length + entry.length)

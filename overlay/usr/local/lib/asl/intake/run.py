@@ -17,7 +17,8 @@ from asl.formats import canonical
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
 from asl.formats.snapshot import About, Manifest, SourceRoot
 from asl.intake.cache import FileCache
-from asl.intake.content import ContentWriter
+from asl.intake.content import ContentWriter, RecipeBuilder
+from asl.intake.overview import Overview
 from asl.intake.progress import Progress
 from asl.intake.request import Request
 from asl.intake.safety import refuse_store_on_source
@@ -43,13 +44,14 @@ class Outcome:
     losses: list[dict[str, str]]
     losses_omitted: int = 0
     notes: list[str] = field(default_factory=list)
+    overview: Optional[Overview] = None
 
     def document(self) -> dict[str, Any]:
         """As it stands in results and receipts."""
         return {
             "source": self.source, "kind": self.root.kind, "files": self.files, "size": self.root.size, "bytes_read": self.bytes_read,
             "bytes_unread": self.root.unread, "root": self.root.document()["root"], "view": self.root.view, "details": self.details,
-            "notes": self.notes,
+            "notes": self.notes, "map": self.overview.document() if self.overview else None,
         }  # fmt: skip
 
 
@@ -85,6 +87,7 @@ class Intake:
     def _source(self, source: Source, writer: Writer, contents: ContentWriter) -> Outcome:
         progress = self._progress
         progress.enter("reading", source.spec)
+        overview = None
         before = progress.bytes_read
         with source:
             estimate = source.estimate()
@@ -92,12 +95,15 @@ class Intake:
             if source.root_kind == "tree":
                 root, files = self._tree(source, writer, contents)
             else:
-                stored = contents.store(source.content().pieces(), always_recipe=True)
+                overview = Overview()
+                builder = RecipeBuilder(writer, overview)
+                stored = contents.store(source.content().pieces(), always_recipe=True, builder=builder)
                 root, files = SourceRoot(source.kind, "recipe", Digest(stored.digest), stored.size, stored.unread, source.view), 1
                 progress.files += 1
             details = source.details()
         losses = [loss.document() for loss in source.losses]
-        return Outcome(root, source.spec, files, progress.bytes_read - before, details, losses, source.losses_omitted, list(source.notes))
+        read, notes = progress.bytes_read - before, list(source.notes)
+        return Outcome(root, source.spec, files, read, details, losses, source.losses_omitted, notes, overview)
 
     def _tree(self, source: Source, writer: Writer, contents: ContentWriter) -> tuple[SourceRoot, int]:
         settings = {"chunk_average": self._request.chunk_average}
