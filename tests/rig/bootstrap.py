@@ -45,6 +45,13 @@ TEST = {
     "attr": "getfattr",
     "gcc": "cc",
     "libc6-dev": "/usr/include/stdio.h",
+    "xfsprogs": "mkfs.xfs",
+    "btrfs-progs": "mkfs.btrfs",
+    "dosfstools": "mkfs.vfat",
+    "openssl": "openssl",
+    "nbdkit": "nbdkit",
+    "libnbd-bin": "nbdfuse",
+    "fuse3": "fusermount3",
 }
 VM = {
     **TEST,
