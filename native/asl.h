@@ -3,8 +3,9 @@
 /* asl.h: the whole ABI of libasl.so, the native half of the engine's kernel.
  *
  * Every function
- *   - is pure: it has no state, keeps no pointer, allocates nothing, never calls back, never prints, and may
- *     run in any number of threads at once;
+ *   - keeps no pointer, never calls back, never prints, and may run in any number of threads at once; but one
+ *     asl_sink belongs to one thread at a time;
+ *   - is pure, but for those on a sink, which hash and write, and asl_crypto, which finds libcrypto;
  *   - takes a length beside every pointer and checks all bounds before the first byte is read: when it
  *     answers with an error, nothing was read and nothing was written;
  *   - answers with the number of results (0 or more) or with one of the negative codes below.
@@ -21,12 +22,18 @@
 #define ASL_API __attribute__((visibility("default")))
 
 /* Raised by any change of a signature, a code or a meaning, also by a new function. asl_abi() returns it. */
-#define ASL_ABI 1u
+#define ASL_ABI 2u
 
 enum {
   ASL_EBOUNDS = -1,     /* a pointer is NULL while its length is not 0, or `start` is not a place in the data */
-  ASL_EPARAMETERS = -2  /* chunk parameters outside the limits named at asl_chunking */
+  ASL_EPARAMETERS = -2, /* chunk parameters outside the limits named at asl_chunking */
+  ASL_ECRYPTO = -3,     /* there is no libcrypto with SHA-256, or it failed: what was to be written is void */
+  ASL_ESYSTEM = -4096   /* ASL_ESYSTEM - errno: a system call failed; how much of it was done is not known */
 };
+
+#define ASL_DIGEST 32u                       /* bytes of SHA-256 */
+#define ASL_RECORD 44u                       /* bytes of a record in a segment; it begins with its digest */
+#define ASL_NONE UINT64_MAX                  /* no such record */
 
 #define ASL_PAGE 4096u                       /* bytes; the grid of asl_zero_runs */
 #define ASL_AVERAGE_MIN 16u                  /* bytes */
@@ -63,5 +70,52 @@ ASL_API int64_t asl_cut(const uint8_t *data, uint64_t length, uint64_t start, co
  * start: 0, or the end of the last run of the call before. */
 ASL_API int64_t asl_zero_runs(const uint8_t *data, uint64_t length, uint64_t start, uint64_t minimum,
                               struct asl_run *runs, uint64_t capacity);
+
+/* Finds the machine's libcrypto (3, else 1.1): 1, or ASL_ECRYPTO. Once before all that follow; not in two threads. */
+ASL_API int64_t asl_crypto(void);
+
+/* The digests of untagged artifacts: digest i is SHA-256(0, be64(size), data[start] .. data[end - 1]) of spans[i], and
+ * goes to out + 32 * i. Spans may be in any order. Answers count. */
+ASL_API int64_t asl_digests(const uint8_t *data, uint64_t length, const struct asl_run *spans, uint64_t count,
+                            uint8_t *out, uint64_t room);
+
+/* The SHA-256 of a file in the making, and the writing of it. asl_sink_new answers NULL where there is no memory or no
+ * libcrypto; what it answers belongs to the caller until asl_sink_free (which takes NULL). */
+struct asl_sink;
+ASL_API struct asl_sink *asl_sink_new(void);
+ASL_API void asl_sink_free(struct asl_sink *sink);
+
+/* Hashes bytes that the caller writes himself. Answers length. */
+ASL_API int64_t asl_sink_hash(struct asl_sink *sink, const uint8_t *data, uint64_t length);
+
+/* Hashes, and writes to fd at its offset, the ArtifactBytes of untagged artifacts one behind the other: 0, be64(size),
+ * data[start] .. data[end - 1] for each of spans. Answers the number of bytes. On an error the file is void. */
+ASL_API int64_t asl_sink_chunks(struct asl_sink *sink, int32_t fd, const uint8_t *data, uint64_t length,
+                                const struct asl_run *spans, uint64_t count);
+
+/* The digest of all that was hashed; the sink is done then and can only be freed. Answers 32. */
+ASL_API int64_t asl_sink_digest(struct asl_sink *sink, uint8_t *out, uint64_t room);
+
+/* A segment as it is mapped: `count` records of ASL_RECORD bytes in order of their digests, and its filter of
+ * filter_size bytes (0: none; else a multiple of 64). The mapping has to outlast the call. */
+struct asl_segment {
+  const uint8_t *records;
+  uint64_t count;
+  const uint8_t *filter;
+  uint64_t filter_size;
+};
+
+/* Where an artifact was found: the segment (counted in the array) and the record in it; both ASL_NONE where it was not. */
+struct asl_place {
+  uint64_t segment, number;
+};
+
+/* Looks up the digests (32 bytes each) in the segments, the first one that has it counts. Answers how many were found. */
+ASL_API int64_t asl_find(const struct asl_segment *segments, uint64_t segment_count, const uint8_t *digests,
+                         uint64_t length, struct asl_place *places, uint64_t room);
+
+/* Enters the digests of `count` records into the filter of `size` bytes (a multiple of 64, not 0), which the caller has
+ * zeroed. Answers count. */
+ASL_API int64_t asl_filter(const uint8_t *records, uint64_t count, uint8_t *filter, uint64_t size);
 
 #endif

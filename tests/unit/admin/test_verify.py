@@ -210,7 +210,7 @@ def test_gc_check_names_what_was_put_by_itself_and_what_nobody_names(two: Taken,
         place, segment = writer.locate(digest)[0], writer.index.segments()[0].id
         writer.record(records.SNAPSHOT_PIN, records.encode_number(1))
         writer.put(b"not committed")
-        writer._packer.seal()
+        writer._packer.flush()
     before = sorted((path, path.stat().st_size) for path in two.store.rglob("*"))
     code, document = tool(capsys, "admin", "gc-check", "--store", str(two.store))
     assert code == 0

@@ -131,7 +131,7 @@ def test_what_a_killed_writer_leaves_are_notes_and_flips_in_it_are_found(tmp_pat
     before = set(files(root))
     with open_writer(str(root)) as writer:
         writer.put(b"never committed" * 9)
-        writer._packer.seal()  # the block is there, and nobody names it
+        writer._packer.flush()  # the block is there, and nobody names it
         data = segment.encode([])
         writer.backend.create(layout.segment(3), data)  # and a segment that the log does not know
     result = verdict(root)

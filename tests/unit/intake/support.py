@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -43,6 +44,14 @@ class Memory:
         self.artifacts[digest] = Artifact(bytes(payload), type_tag)
         self.order.append(digest)
         return True
+
+    def add_chunks(self, data: Buffer, spans: array[int], digests: bytes, done: Callable[[], None]) -> bytes:
+        new = bytes(
+            self.add(Digest(digests[16 * at : 16 * at + 32]), bytes(memoryview(data)[spans[at] : spans[at + 1]]))
+            for at in range(0, len(spans), 2)
+        )
+        done()
+        return new
 
     def payload(self, digest: bytes, type_tag: Optional[int] = None) -> bytes:
         found = self.artifacts[digest]

@@ -77,7 +77,7 @@ def test_both_kernels_give_the_same(stretches: list[Stretch], seed: int) -> None
 
 
 def test_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "BATCH", 32 * 1024)
+    monkeypatch.setattr(content, "SLAB", 32 * 1024)
     lengths = {"random": 50_000, "zeros": 20_000, "unread": 7}
     stretches = [Stretch(kind, length, seed) for seed in range(20) for kind, length in lengths.items()]
     results = []

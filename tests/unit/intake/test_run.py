@@ -19,7 +19,7 @@ from unit.intake.support import grow, intake, settle
 from asl import kernel
 from asl.errors import AslError, Interrupted, Refused, Usage
 from asl.formats import tree as tree_format
-from asl.intake import safety
+from asl.intake import content, safety
 from asl.intake.progress import Progress
 from asl.store import contents, init_store, open_store
 
@@ -92,20 +92,27 @@ def test_what_is_in_the_tree_does_matter(tree: Path, stores: Iterator[str], dige
 
 
 class Stops(Progress):
-    """Somebody presses Ctrl-C when so many chunks are stored."""
+    """Somebody presses Ctrl-C when so many slabs are stored."""
 
-    chunks = 0
+    slabs = 0
     stop_at = 0
 
-    def chunk(self, length: int, new: bool) -> None:
-        super().chunk(length, new)
-        self.chunks += 1
-        if self.chunks == self.stop_at:
+    def chunks(self, length: int, new: int) -> None:
+        super().chunks(length, new)
+        self.slabs += 1
+        if self.slabs == self.stop_at:
             raise Interrupted("stopped by a test")
 
 
+@pytest.fixture
+def small_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a MiB: two of the largest chunks."""
+    monkeypatch.setattr(content, "SLAB", 64 * 1024)
+
+
+@pytest.mark.usefixtures("small_slabs")
 @pytest.mark.parametrize("jobs", [1, 3])
-@pytest.mark.parametrize("stop_at", [1, 20, 60])
+@pytest.mark.parametrize("stop_at", [1, 3, 7])
 def test_interrupted_and_run_again(tree: Path, stores: Iterator[str], digest: str, jobs: int, stop_at: int) -> None:
     store = next(stores)
     progress = Stops()
@@ -115,7 +122,7 @@ def test_interrupted_and_run_again(tree: Path, stores: Iterator[str], digest: st
     assert open_store(store).snapshots() == []
     result = intake(tree, store, jobs=jobs, block_size=100_000)
     assert result["digest"] == digest
-    if stop_at == 60:  # whole blocks lay there: what is in them is neither read (small files) nor sent again
+    if stop_at == 7:  # whole blocks lay there: what is in them is neither read (small files) nor sent again
         assert result["bytes_new"] < result["size"] * 3 // 4
 
 

@@ -201,7 +201,7 @@ def orphans(root: str, *payloads: bytes, large: int = 0) -> list[Digest]:
     digests = [into.put(payload, 3) for payload in payloads]
     if large:
         digests.append(into.put(random.Random(large).randbytes(large)))
-    into._packer.seal()
+    into._packer.flush()
     return digests
 
 

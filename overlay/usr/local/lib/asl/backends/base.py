@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Optional, Protocol
+from typing import Optional, Protocol, runtime_checkable
 
 from asl.formats.artifact import Buffer
 
@@ -49,6 +49,14 @@ class Staged(Protocol):
 
     def drop(self) -> None:
         """Forget it. May be called at any time, more than once."""
+
+
+@runtime_checkable
+class OnFile(Protocol):
+    """A Staged that is a file of this machine: large stretches may be written to its descriptor, in turn with write()."""
+
+    def fileno(self) -> int:
+        """The descriptor; its offset is the end of what was written."""
 
 
 class Adds(Reads, Protocol):

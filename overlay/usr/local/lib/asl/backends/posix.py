@@ -217,7 +217,7 @@ class Posix(PosixReads):
 
 
 class PosixStaged:
-    """A file in tmp/, flocked. Implements backends.base.Staged."""
+    """A file in tmp/, flocked. Implements backends.base.Staged and OnFile."""
 
     def __init__(self, backend: Posix) -> None:
         self._backend = backend
@@ -238,6 +238,9 @@ class PosixStaged:
             _write_all(self._fd, data)
         except OSError as error:
             raise failure(f"{self._backend.root}: cannot write", error) from error
+
+    def fileno(self) -> int:
+        return self._fd
 
     def publish(self, name: str) -> None:
         target = os.path.join(self._backend.root, name)

@@ -11,8 +11,9 @@
            32  8  record_count              96  4  segment_domain_id
            40  8  records_offset           100  1  segment_visibility   101  1  federation_version
            48  8  blocks_offset            102  2  filter_kind, 0 = none
+                                                    1 = blocked Bloom
                                            104  8  flags, 0   112  16  zero
-    then    filter (none in this version) · records · blocks · extents · footer
+    then    filter · records · blocks · extents · footer
     record  0 32  digest    32  4  block    36  4  offset    40  4  length
             length bytes of plain block content at offset, in the block with this ordinal; they are ArtifactBytes.
             block = 0xffffffff: an artifact in several extents; offset = its first extent, length = their number.
@@ -30,15 +31,19 @@ from __future__ import annotations
 import mmap
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional, Union
 
 from asl.errors import Damaged, Unsupported
+from asl.formats.artifact import Buffer
 from asl.names import BlockID, Digest
 
 HEADER = struct.Struct("<8sHHIQQQQQIIQQQQIBBHQ16x")
 RECORD, EXTENT, FOOTER = struct.Struct("<32sIII"), struct.Struct("<III"), struct.Struct("<8sQII")
 MAGIC, VERSION, MANY = b"ASRSEG01", 1, 0xFFFFFFFF
+NO_FILTER, BLOCKED_BLOOM = 0, 1
+# Of the filter: bits for a record, bits and bytes in a block of it. docs/formats.md has the rule, the kernel makes it.
+FILTER_BITS, _BLOCK_BITS, _BLOCK_SIZE = 12, 512, 64
 BLOCK_ID = 32
 
 
@@ -51,6 +56,8 @@ class Extent(NamedTuple):
 
 
 Location = Sequence[Extent]
+# Makes the filter of so many bytes over records.
+MakeFilter = Callable[[Buffer, int], bytes]
 # The bytes of a segment: read, or mapped.
 Mapped = Union[bytes, memoryview, mmap.mmap]
 
@@ -65,14 +72,22 @@ class Layout(NamedTuple):
     extents: int
     extent_count: int
     end: int
+    filter: int = 0
+    filter_size: int = 0
 
 
-def encode(entries: Iterable[tuple[Digest, Location]]) -> bytes:
-    """The segment that holds ENTRIES (any order; of equal digests the first one counts). Deterministic."""
-    return encode_sorted(sorted(entries, key=lambda entry: entry[0]))
+def filter_size(count: int) -> int:
+    """Bytes of the filter over COUNT records: whole blocks, 12 bits a record or a little more."""
+    return _BLOCK_SIZE * -(-count * FILTER_BITS // _BLOCK_BITS)
 
 
-def encode_sorted(entries: Iterable[tuple[Digest, Location]]) -> bytes:
+def encode(entries: Iterable[tuple[Digest, Location]], make_filter: Optional[MakeFilter] = None) -> bytes:
+    """The segment that holds ENTRIES (any order; of equal digests the first one counts), with a filter where there is somebody to
+    make it. Deterministic."""
+    return encode_sorted(sorted(entries, key=lambda entry: entry[0]), make_filter)
+
+
+def encode_sorted(entries: Iterable[tuple[Digest, Location]], make_filter: Optional[MakeFilter] = None) -> bytes:
     """As encode(), of ENTRIES that come in order of their digests: no more is kept in memory than the segment itself."""
     ordinals: dict[BlockID, int] = {}
     records, extents = bytearray(), bytearray()
@@ -88,15 +103,21 @@ def encode_sorted(entries: Iterable[tuple[Digest, Location]]) -> bytes:
             records += RECORD.pack(digest, MANY, len(extents) // EXTENT.size, len(numbered))
             for each in numbered:
                 extents += EXTENT.pack(*each)
-    at_records = HEADER.size
-    at_blocks = at_records + len(records)
-    at_extents = at_blocks + len(ordinals) * BLOCK_ID
-    head = HEADER.pack(
-        MAGIC, VERSION, 0, HEADER.size, 0, 2**64 - 1, len(records) // RECORD.size, at_records, at_blocks, len(ordinals), RECORD.size,
-        at_extents, len(extents) // EXTENT.size, 0, 0, 0, 0, 0, 0, 0,
-    )  # fmt: skip
-    body = b"".join([head, records, *ordinals, extents, FOOTER.pack(MAGIC, 0, 0, 0)[:-4]])
+    count = len(records) // RECORD.size
+    made = make_filter(records, filter_size(count)) if make_filter and count else b""
+    head = encode_header(count, len(ordinals), len(extents) // EXTENT.size, len(made))
+    body = b"".join([head, made, records, *ordinals, extents, FOOTER.pack(MAGIC, 0, 0, 0)[:-4]])
     return body + struct.pack("<I", zlib.crc32(body))
+
+
+def encode_header(count: int, blocks: int, extents: int, filtered: int) -> bytes:
+    """The header of a segment with so many records, blocks and extents, and a filter of FILTERED bytes (0: none)."""
+    at_records = HEADER.size + filtered
+    at_blocks = at_records + count * RECORD.size
+    return HEADER.pack(
+        MAGIC, VERSION, 0, HEADER.size, 0, 2**64 - 1, count, at_records, at_blocks, blocks, RECORD.size, at_blocks + blocks * BLOCK_ID,
+        extents, HEADER.size if filtered else 0, filtered, 0, 0, 0, BLOCKED_BLOOM if filtered else NO_FILTER, 0,
+    )  # fmt: skip
 
 
 def layout(data: Mapped, size: int) -> Layout:
@@ -106,7 +127,11 @@ def layout(data: Mapped, size: int) -> Layout:
     fields = HEADER.unpack_from(data)
     if fields[1] > VERSION:
         raise Unsupported(f"a segment of version {fields[1]}; this engine knows {VERSION}")
-    shape = Layout(fields[6], fields[7], fields[8], fields[9], fields[11], fields[12], size - FOOTER.size)
+    # A filter of a kind that is not known here is passed over: it only says where not to look.
+    known = fields[18] == BLOCKED_BLOOM and fields[14] % _BLOCK_SIZE == 0
+    shape = Layout(
+        fields[6], fields[7], fields[8], fields[9], fields[11], fields[12], size - FOOTER.size, fields[13], fields[14] if known else 0
+    )  # fmt: skip
     filter_end = fields[13] + fields[14] if fields[13] else HEADER.size
     if not (
         fields[1] == VERSION

@@ -52,12 +52,10 @@ class Progress:
         self.bytes_done += length
         self.tick()
 
-    def chunk(self, length: int, new: bool) -> None:
-        """A chunk of LENGTH bytes was stored, or was there."""
-        if new:
-            self.bytes_new += length
-        else:
-            self.bytes_duplicate += length
+    def chunks(self, length: int, new: int) -> None:
+        """Chunks of LENGTH bytes were settled: NEW bytes of them were stored, the others were there."""
+        self.bytes_new += new
+        self.bytes_duplicate += length - new
 
     def unchanged(self, length: int) -> None:
         """A file of LENGTH bytes is as it was, and was not read."""

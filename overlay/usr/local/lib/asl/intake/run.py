@@ -17,9 +17,10 @@ from asl.formats import canonical
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
 from asl.formats.snapshot import About, Manifest, SourceRoot
 from asl.intake.cache import FileCache
-from asl.intake.content import ContentWriter, RecipeBuilder
+from asl.intake.content import ContentWriter
 from asl.intake.overview import Overview
 from asl.intake.progress import Progress
+from asl.intake.recipes import RecipeBuilder
 from asl.intake.request import Request
 from asl.intake.safety import refuse_store_on_source
 from asl.intake.trees import TreeIntake

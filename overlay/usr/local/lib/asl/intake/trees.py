@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 from asl.formats import tree
 from asl.formats.artifact import TAG_TREE
@@ -79,40 +80,55 @@ class TreeIntake:
         root = TreeBuilder(self._writer)
         for visit in source.walk():
             if visit.kind == ENTER:
-                self._open.append((visit.entry, TreeBuilder(self._writer)))
+                self._contents.then(partial(self._enter, visit))
             elif visit.kind == LEAVE:
-                entry, builder = self._open.pop()
-                done = dataclasses.replace(entry, content=tree.TREE, digest=builder.finish())
-                self._parent(root).add(done)
+                self._contents.then(partial(self._leave, root))
             else:
-                self._node(visit, self._parent(root))
+                self._progress.files += 1
+                if visit.entry.type == tree.FILE:
+                    self._file(visit, root)
+                else:
+                    self._contents.then(partial(self._other, visit, root))
+        self._contents.drain()
         return root.finish()
 
     def _parent(self, root: TreeBuilder) -> TreeBuilder:
         return self._open[-1][1] if self._open else root
 
-    def _node(self, visit: Visit, parent: TreeBuilder) -> None:
-        self._progress.files += 1
-        if visit.entry.type != tree.FILE:
-            parent.add(visit.entry)
-            self.files += 1
-            return
-        stored = self._file(visit)
-        if visit.vanished:
-            return
+    def _enter(self, visit: Visit) -> None:
+        self._open.append((visit.entry, TreeBuilder(self._writer)))
+
+    def _leave(self, root: TreeBuilder) -> None:
+        entry, builder = self._open.pop()
+        self._parent(root).add(dataclasses.replace(entry, content=tree.TREE, digest=builder.finish()))
+
+    def _other(self, visit: Visit, root: TreeBuilder) -> None:
+        """Anything but a directory and a file."""
+        self.files += 1
+        self._parent(root).add(visit.entry)
+
+    def _file(self, visit: Visit, root: TreeBuilder) -> None:
+        known = self._cache.find(visit.path, visit.fingerprint)
+        if known and (known.content == tree.NONE or self._writer.has(known.digest)):
+            self._progress.unchanged(known.size)
+            self._contents.then(partial(self._unchanged, visit, root, known))
+        else:
+            self._contents.begin(visit.pieces(), partial(self._stored, visit, root))
+
+    def _unchanged(self, visit: Visit, root: TreeBuilder, known: Known) -> None:
+        self._cache.add(visit.path, known)
+        self._done(visit, root, Stored(known.content, known.digest, known.size, 0))
+
+    def _stored(self, visit: Visit, root: TreeBuilder, stored: Stored) -> None:
+        if visit.fingerprint and not stored.unread and not visit.flags and not visit.vanished:
+            self._cache.add(visit.path, Known(visit.fingerprint, stored.content, stored.digest, stored.size))
+        if not visit.vanished:
+            self._done(visit, root, stored)
+
+    def _done(self, visit: Visit, root: TreeBuilder, stored: Stored) -> None:
         self.files += 1
         self.size += stored.size
         self.unread += stored.unread
         flags = visit.entry.flags | visit.flags | (tree.UNREAD if stored.unread else 0)
-        parent.add(dataclasses.replace(visit.entry, size=stored.size, flags=flags, content=stored.content, digest=stored.digest))
-
-    def _file(self, visit: Visit) -> Stored:
-        known = self._cache.find(visit.path, visit.fingerprint)
-        if known and (known.content == tree.NONE or self._writer.has(known.digest)):
-            self._progress.unchanged(known.size)
-            self._cache.add(visit.path, known)
-            return Stored(known.content, known.digest, known.size, 0)
-        stored = self._contents.store(visit.pieces())
-        if visit.fingerprint and not stored.unread and not visit.flags and not visit.vanished:
-            self._cache.add(visit.path, Known(visit.fingerprint, stored.content, stored.digest, stored.size))
-        return stored
+        entry = dataclasses.replace(visit.entry, size=stored.size, flags=flags, content=stored.content, digest=stored.digest)
+        self._parent(root).add(entry)

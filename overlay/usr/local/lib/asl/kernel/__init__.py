@@ -19,10 +19,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from asl.kernel import native
-from asl.kernel.contract import PAGE, Buffer, ChunkParams, Kernel
+from asl.kernel.contract import PAGE, Buffer, ChunkParams, Kernel, Mapped, Sink, Spans, Table
 from asl.kernel.python import PythonKernel
 
-__all__ = ["Kernel", "ChunkParams", "Buffer", "PAGE", "LIBRARY", "load", "choose"]
+__all__ = ["LIBRARY", "PAGE", "Buffer", "ChunkParams", "Kernel", "Mapped", "Sink", "Spans", "Table", "choose", "load"]
 
 LIBRARY = Path(__file__).resolve().parents[2] / "libasl.so"  # beside the engine: lib/asl/kernel/ -> lib/libasl.so
 

@@ -6,14 +6,29 @@ from __future__ import annotations
 
 import mmap
 from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Union
+from typing import TYPE_CHECKING, Callable, ClassVar, NamedTuple, Optional, Union
 
 from asl.errors import Usage
 
 Buffer = Union[bytes, bytearray, memoryview, mmap.mmap]
 
+# Where things begin and end, in bytes: start, end, start, end … (array of type "Q").
+if TYPE_CHECKING:
+    Spans = array[int]
+else:
+    Spans = array  # cannot be subscripted before Python 3.12
+
+# Writes bytes, all of them, behind what was written before.
+Write = Callable[[Union[bytes, bytearray, memoryview]], None]
+
 PAGE = 4096  # bytes; the grid of zero_runs
+DIGEST = 32  # bytes of SHA-256
+RECORD = 44  # bytes of a record in a segment; it begins with its digest
+FILTER_BLOCK = 64  # bytes of a block of the filter of a segment
+FILTER_BITS = 7  # bits set there for each digest
 AVERAGE_MIN = 16  # bytes: leaves log2(average) - 2 = 2 bits to compare
 CHUNK_MAX = 1 << 40  # bytes: keeps every sum of sizes far below 2^64
 
@@ -49,6 +64,44 @@ class ChunkParams:
         return cls(average // 4, average, average * 4)
 
 
+class Mapped(NamedTuple):
+    """A segment as it is mapped: where its records and its filter begin in `data`, and how many records and bytes they have."""
+
+    data: Union[bytes, mmap.mmap]
+    records: int
+    record_count: int
+    filter: int = 0
+    filter_size: int = 0  # 0: it has none
+
+
+class Table(ABC):
+    """Segments to look digests up in; the first one that has a digest counts. Safe in any number of threads."""
+
+    @abstractmethod
+    def find(self, digest: bytes) -> Optional[tuple[int, int]]:
+        """(number of the segment in the order given, number of the record in it); None where nobody has DIGEST."""
+
+    @abstractmethod
+    def known(self, digests: bytes) -> bytes:
+        """One byte for each of the digests that stand one behind the other in DIGESTS: 1 where a segment has it, else 0."""
+
+
+class Sink(ABC):
+    """Hashes what is written to a file in the making. For one thread at a time."""
+
+    @abstractmethod
+    def put(self, data: Union[bytes, bytearray, memoryview]) -> None:
+        """Hash and write DATA."""
+
+    @abstractmethod
+    def chunks(self, data: Buffer, spans: Spans) -> None:
+        """Hash and write the encodings of untagged artifacts (nine bytes, then these bytes of DATA) one behind the other. OSError."""
+
+    @abstractmethod
+    def digest(self) -> bytes:
+        """The SHA-256 of everything so far; nothing may follow."""
+
+
 class Kernel(ABC):
     """Pure functions over bytes: no state, so one kernel may be used from any number of threads at once.
 
@@ -82,3 +135,22 @@ class Kernel(ABC):
         bytes (0 or more, else ValueError) are left out, except those that touch the start or the end of the data: their
         other half may lie outside of it.
         """
+
+    @abstractmethod
+    def digests(self, data: Buffer, spans: Spans) -> bytes:
+        """The digests of the untagged artifacts that these spans of DATA are, one behind the other.
+
+        A digest is SHA-256 over 0x00, the length as eight bytes big-endian, and the bytes. ValueError for spans outside of DATA.
+        """
+
+    @abstractmethod
+    def sink(self, write: Write, fd: Optional[int] = None) -> Sink:
+        """A sink that writes with WRITE, or where that is faster to the descriptor FD of the same file at its offset."""
+
+    @abstractmethod
+    def table(self, segments: Sequence[Mapped]) -> Table:
+        """SEGMENTS ready for look-up. They stay mapped as long as the table lives. ValueError for areas outside of their data."""
+
+    @abstractmethod
+    def filter(self, records: Buffer, size: int) -> bytes:
+        """The filter of SIZE bytes (a multiple of 64, not 0) over RECORDS. docs/formats.md has its rule."""

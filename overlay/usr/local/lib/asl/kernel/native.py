@@ -7,16 +7,20 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional, Union
 
-from asl.kernel.contract import PAGE, Buffer, ChunkParams, Kernel
-from asl.kernel.python import PythonKernel
+from asl.kernel.contract import DIGEST, FILTER_BLOCK, PAGE, RECORD, Buffer, ChunkParams, Kernel, Mapped, Sink, Spans, Table, Write
+from asl.kernel.python import PythonKernel, check_areas
 
-ABI = 1  # ASL_ABI
-ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits"}  # ASL_EBOUNDS, ASL_EPARAMETERS
+ABI = 2  # ASL_ABI
+# ASL_EBOUNDS, ASL_EPARAMETERS, ASL_ECRYPTO
+ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits", -3: "libcrypto failed"}
+SYSTEM = -4096  # ASL_ESYSTEM
+NONE = 2**64 - 1  # ASL_NONE
 BATCH = 4096  # results asked for in one call: 32 or 64 KiB of arrays
 
 ELF64 = struct.Struct("<4sBB12xH20xQ10xHH2x")  # magic, class, byte order, e_machine, e_shoff, e_shentsize, e_shnum
@@ -37,6 +41,12 @@ class Run(ctypes.Structure):
     """struct asl_run"""
 
     _fields_ = (("start", ctypes.c_uint64), ("end", ctypes.c_uint64))
+
+
+class SegmentView(ctypes.Structure):
+    """struct asl_segment"""
+
+    _fields_ = (("records", ctypes.c_void_p), ("count", ctypes.c_uint64), ("filter", ctypes.c_void_p), ("filter_size", ctypes.c_uint64))
 
 
 class PyBuffer(ctypes.Structure):
@@ -72,7 +82,17 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     cut, runs = library.asl_cut, library.asl_zero_runs
     cut.argtypes = (data, u64, u64, ctypes.POINTER(Chunking), ctypes.c_uint32, ctypes.POINTER(u64), u64)
     runs.argtypes = (data, u64, u64, u64, ctypes.POINTER(Run), u64)
-    cut.restype = runs.restype = result
+    library.asl_crypto.argtypes = ()
+    library.asl_digests.argtypes = (data, u64, data, u64, data, u64)
+    library.asl_sink_new.argtypes, library.asl_sink_new.restype = (), data
+    library.asl_sink_free.argtypes, library.asl_sink_free.restype = (data,), None
+    library.asl_sink_hash.argtypes = library.asl_sink_digest.argtypes = (data, data, u64)
+    library.asl_sink_chunks.argtypes = (data, ctypes.c_int32, data, u64, data, u64)
+    library.asl_find.argtypes = (data, u64, data, u64, data, u64)
+    library.asl_filter.argtypes = (data, u64, data, u64)
+    for function in (library.asl_crypto, library.asl_digests, library.asl_sink_hash, library.asl_sink_digest, library.asl_sink_chunks):
+        function.restype = result
+    cut.restype = runs.restype = library.asl_find.restype = library.asl_filter.restype = result
     return library
 
 
@@ -118,6 +138,7 @@ def _probe(path: Path, kernel: NativeKernel) -> None:
     try:
         same = all(kernel.cut(data, params, final) == twin.cut(data, params, final) for final in (False, True))
         same = same and kernel.zero_runs(data, 0) == twin.zero_runs(data, 0)
+        same = same and kernel.digests(data, array("Q", (0, PAGE))) == twin.digests(data, array("Q", (0, PAGE)))
     except RuntimeError as error:
         raise Unusable(f"{path} does not answer: {error}") from error
     if not same:
@@ -144,6 +165,8 @@ class NativeKernel(Kernel):
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
+        self.crypto = library.asl_crypto() == 1
+        """Whether libcrypto was found; without it hashlib does what needs it."""
 
     def cut(self, data: Buffer, params: ChunkParams, final: bool) -> list[int]:
         sizes = Chunking(params.minimum, params.average, params.maximum)
@@ -173,9 +196,104 @@ class NativeKernel(Kernel):
                 runs += [(run.start, run.end) for run in batch[:count]]
         return runs
 
+    def digests(self, data: Buffer, spans: Spans) -> bytes:
+        if not self.crypto:
+            return _TWIN.digests(data, spans)
+        out = ctypes.create_string_buffer(DIGEST * (len(spans) // 2))
+        with pinned(data) as (address, length):
+            at, count = _spans(spans)
+            _inside(self._library.asl_digests(address, length, at, count, out, len(out)), length)
+        return out.raw
+
+    def sink(self, write: Write, fd: Optional[int] = None) -> Sink:
+        handle = self._library.asl_sink_new() if self.crypto and fd is not None else None
+        return _TWIN.sink(write) if handle is None or fd is None else NativeSink(self._library, handle, write, fd)
+
+    def table(self, segments: Sequence[Mapped]) -> Table:
+        return NativeTable(self._library, segments)
+
+    def filter(self, records: Buffer, size: int) -> bytes:
+        if size <= 0 or size % FILTER_BLOCK:
+            raise ValueError(f"filter: {size} bytes are no filter")
+        made = ctypes.create_string_buffer(size)
+        with pinned(records) as (address, length):
+            _checked(self._library.asl_filter(address, length // RECORD, made, size))
+        return made.raw
+
+
+class NativeSink(Sink):
+    """asl_sink. Small things are written by the caller's own function, chunks by the library."""
+
+    def __init__(self, library: ctypes.CDLL, handle: int, write: Write, fd: int) -> None:
+        self._library, self._handle, self._write, self._fd = library, handle, write, fd
+
+    def __del__(self) -> None:
+        self._library.asl_sink_free(self._handle)
+
+    def put(self, data: Union[bytes, bytearray, memoryview]) -> None:
+        with pinned(data) as (address, length):
+            _checked(self._library.asl_sink_hash(self._handle, address, length))
+        self._write(data)
+
+    def chunks(self, data: Buffer, spans: Spans) -> None:
+        with pinned(data) as (address, length):
+            at, count = _spans(spans)
+            _inside(self._library.asl_sink_chunks(self._handle, self._fd, address, length, at, count), length)
+
+    def digest(self) -> bytes:
+        out = ctypes.create_string_buffer(DIGEST)
+        _checked(self._library.asl_sink_digest(self._handle, out, DIGEST))
+        return out.raw
+
+
+class NativeTable(Table):
+    """asl_find over mappings that are kept as long as this lives."""
+
+    def __init__(self, library: ctypes.CDLL, segments: Sequence[Mapped]) -> None:
+        self._find = library.asl_find
+        self._kept = tuple(segments)
+        self._count = len(self._kept)
+        self._views = (SegmentView * self._count)()
+        for view, each in zip(self._views, self._kept):
+            check_areas(each)
+            with pinned(each.data) as (address, _):  # stays where it is: bytes never move, and a mapping is not closed while it is kept
+                view.records, view.count = address + each.records, each.record_count
+                view.filter, view.filter_size = address + each.filter, each.filter_size
+
+    def find(self, digest: bytes) -> Optional[tuple[int, int]]:
+        place = (ctypes.c_uint64 * 2)()
+        _checked(self._find(self._views, self._count, digest, DIGEST, place, 1))
+        return None if place[0] == NONE else (place[0], place[1])
+
+    def known(self, digests: bytes) -> bytes:
+        count = len(digests) // DIGEST
+        places = (ctypes.c_uint64 * (2 * count))()
+        _checked(self._find(self._views, self._count, digests, len(digests), places, count))
+        return bytes(segment != NONE for segment in places[::2])
+
+
+def _spans(spans: Spans) -> tuple[int, int]:
+    """(address, number of pairs)."""
+    if len(spans) % 2 or spans.itemsize != 8:
+        raise ValueError("spans that are no pairs of 64-bit numbers")
+    return spans.buffer_info()[0], len(spans) // 2
+
+
+def _inside(result: Any, length: int) -> None:
+    """As _checked; ValueError where the library found spans outside of LENGTH bytes."""
+    if result == -1:
+        raise ValueError(f"spans that do not lie inside {length} bytes")
+    _checked(result)
+
+
+_TWIN = PythonKernel("no libcrypto")
+
 
 def _checked(result: Any) -> int:
-    """The count of results; RuntimeError for an error code, which only a mistake in this file or a wrong library can cause."""
+    """The count of results. OSError for a system call that failed; ValueError and RuntimeError for an error code, which only a mistake
+    of a caller or a wrong library can cause."""
+    if result <= SYSTEM:
+        raise OSError(SYSTEM - result, os.strerror(SYSTEM - result))
     if result < 0:
         raise RuntimeError(f"libasl refused a call: {ERRORS.get(result, f'code {result}')}")
     return int(result)

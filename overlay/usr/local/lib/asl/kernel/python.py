@@ -5,8 +5,25 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+from collections.abc import Sequence
+from typing import Optional, Union
 
-from asl.kernel.contract import PAGE, Buffer, ChunkParams, Kernel
+from asl.kernel.contract import (
+    DIGEST,
+    FILTER_BITS,
+    FILTER_BLOCK,
+    PAGE,
+    RECORD,
+    Buffer,
+    ChunkParams,
+    Kernel,
+    Mapped,
+    Sink,
+    Spans,
+    Table,
+    Write,
+)
 
 # Part of the format: other values would cut the same bytes elsewhere. native/gear.h holds the same table.
 GEAR = tuple(int.from_bytes(hashlib.sha256(b"asl.rescue gear 1" + bytes([i])).digest()[:8], "little") for i in range(256))
@@ -15,6 +32,7 @@ MODULO = (1 << 64) - 1
 STRIDE = 16  # bytes hashed before the hash is cut back to 64 bits; higher bits never reach the mask, they only cost time
 SLAB = 256 * PAGE  # bytes compared at once by zero_runs
 ZEROS, ZERO_PAGE = bytes(SLAB), bytes(PAGE)
+HEAD = struct.Struct(">BQ")  # before an untagged artifact: 0, then its length
 
 
 class PythonKernel(Kernel):
@@ -50,6 +68,129 @@ class PythonKernel(Kernel):
                 else:
                     runs.append((start, end))
         return [(start, end) for start, end in runs if end - start >= minimum or start == 0 or end == size]
+
+    def digests(self, data: Buffer, spans: Spans) -> bytes:
+        found = []
+        with memoryview(data) as whole, whole.cast("B") as view:
+            for start, end in pairs(spans, len(view)):
+                hasher = hashlib.sha256(HEAD.pack(0, end - start))
+                hasher.update(view[start:end])
+                found.append(hasher.digest())
+        return b"".join(found)
+
+    def sink(self, write: Write, fd: Optional[int] = None) -> Sink:
+        return PythonSink(write)
+
+    def table(self, segments: Sequence[Mapped]) -> Table:
+        return PythonTable(segments)
+
+    def filter(self, records: Buffer, size: int) -> bytes:
+        if size <= 0 or size % FILTER_BLOCK:
+            raise ValueError(f"filter: {size} bytes are no filter")
+        made = bytearray(size)
+        with memoryview(records) as whole, whole.cast("B") as view:
+            for at in range(0, len(view) - RECORD + 1, RECORD):
+                block, bits = _in_filter(bytes(view[at : at + DIGEST]), size)
+                for bit in bits:
+                    made[block + (bit >> 3)] |= 1 << (bit & 7)
+        return bytes(made)
+
+
+class PythonSink(Sink):
+    """hashlib, and the function that writes."""
+
+    def __init__(self, write: Write) -> None:
+        self._write, self._hash = write, hashlib.sha256()
+
+    def put(self, data: Union[bytes, bytearray, memoryview]) -> None:
+        self._hash.update(data)
+        self._write(data)
+
+    def chunks(self, data: Buffer, spans: Spans) -> None:
+        with memoryview(data) as whole, whole.cast("B") as view:
+            parts: list[Buffer] = []
+            for start, end in pairs(spans, len(view)):
+                parts += (HEAD.pack(0, end - start), view[start:end])
+            self.put(b"".join(parts))
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+class PythonTable(Table):
+    """Filter, then a search that begins where the digest ought to be."""
+
+    def __init__(self, segments: Sequence[Mapped]) -> None:
+        self._segments = tuple(segments)
+        for each in self._segments:
+            check_areas(each)
+
+    def find(self, digest: bytes) -> Optional[tuple[int, int]]:
+        for position, each in enumerate(self._segments):
+            number = _search(each, digest) if _may_have(each, digest) else None
+            if number is not None:
+                return position, number
+        return None
+
+    def known(self, digests: bytes) -> bytes:
+        return bytes(self.find(digests[at : at + DIGEST]) is not None for at in range(0, len(digests), DIGEST))
+
+
+def pairs(spans: Spans, length: int) -> list[tuple[int, int]]:
+    """SPANS as pairs. ValueError where they do not lie inside LENGTH bytes."""
+    found = list(zip(spans[::2], spans[1::2]))
+    if len(spans) % 2 or any(not 0 <= start <= end <= length for start, end in found):
+        raise ValueError(f"spans that do not lie inside {length} bytes")
+    return found
+
+
+def check_areas(segment: Mapped) -> None:
+    """ValueError where records or filter lie outside of the segment's data."""
+    size = len(segment.data)
+    if min(segment[1:]) < 0 or segment.filter_size % FILTER_BLOCK or segment.filter + segment.filter_size > size:
+        raise ValueError("a filter outside of its segment")
+    if segment.records + segment.record_count * RECORD > size:
+        raise ValueError("records outside of their segment")
+
+
+def _in_filter(digest: bytes, size: int) -> tuple[int, list[int]]:
+    """(where the block of DIGEST begins in a filter of SIZE bytes, its bits there)."""
+    block = int.from_bytes(digest[:8], "big") * (size // FILTER_BLOCK) >> 64
+    word = int.from_bytes(digest[8:16], "little")
+    return block * FILTER_BLOCK, [word >> 9 * bit & 511 for bit in range(FILTER_BITS)]
+
+
+def _may_have(segment: Mapped, digest: bytes) -> bool:
+    if not segment.filter_size:
+        return True
+    block, bits = _in_filter(digest, segment.filter_size)
+    at = segment.filter + block
+    line = segment.data[at : at + FILTER_BLOCK]
+    return all(line[bit >> 3] >> (bit & 7) & 1 for bit in bits)
+
+
+def _search(segment: Mapped, digest: bytes) -> Optional[int]:
+    """The number of the record with DIGEST. Digests are uniform: it stands near its proportional place, within a few standard
+    deviations, which grow with the square root of the number of records."""
+    data, base, count = segment.data, segment.records, segment.record_count
+    guess = int.from_bytes(digest[:8], "big") * count >> 64
+    step = 4 + int(count**0.5) * 3 // 2
+    low, high = max(0, guess - step), min(count, guess + step)
+    # A window that the digest is not inside of is widened to the end on that side: never wrong, only slower.
+    if low and data[base + low * RECORD : base + low * RECORD + DIGEST] > digest:
+        low = 0
+    if high < count and data[base + high * RECORD : base + high * RECORD + DIGEST] <= digest:
+        high = count
+    while low < high:
+        middle = (low + high) // 2
+        found = data[base + middle * RECORD : base + middle * RECORD + DIGEST]
+        if found < digest:
+            low = middle + 1
+        elif found > digest:
+            high = middle
+        else:
+            return middle
+    return None
 
 
 def _top(bits: int) -> int:

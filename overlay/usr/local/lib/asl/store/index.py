@@ -8,18 +8,17 @@ import hashlib
 import mmap
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Optional, Union
 
+from asl import kernel
 from asl.backends import layout
 from asl.backends.base import Reads
 from asl.errors import Damaged, Unavailable
 from asl.formats import segment
+from asl.kernel import Mapped, Table
 from asl.names import BlockID, Digest
 from asl.store.state import State
-
-# Digests are uniform, so the wanted record stands near its proportional place: within a few standard deviations, which grow
-# with the square root of the number of records.
-_DEVIATIONS = 3
 
 
 class Segment:
@@ -32,12 +31,26 @@ class Segment:
         self._shape = segment.layout(self._data, len(self._data))
         self.count = self._shape.record_count
         self.size = len(self._data)
+        shape = self._shape
+        self.mapped = Mapped(self._data, shape.records, shape.record_count, shape.filter, shape.filter_size)
+
+    @cached_property
+    def _alone(self) -> Table:
+        return kernel.load().table([self.mapped])
 
     def verify(self) -> None:
         """Check the whole file against the hash in the log and all rules of the format. Raises Damaged."""
         if hashlib.sha256(self._data).digest() != self.hash:
             raise Damaged(f"segment {self.id} is not what the log sealed", reason="BAD_SEGMENT")
-        segment.check(memoryview(self._data))
+        with memoryview(self._data) as view:
+            segment.check(view)
+            shape = self._shape
+            if shape.filter_size:
+                records = view[shape.records : shape.records + shape.record_count * segment.RECORD.size]
+                made = kernel.load().filter(records, shape.filter_size)
+                records.release()
+                if made != self._data[shape.filter : shape.filter + shape.filter_size]:
+                    raise Damaged(f"segment {self.id} has a filter that does not fit to its records", reason="BAD_SEGMENT")
 
     def find(self, digest: bytes) -> Optional[segment.Location]:
         """The location of the artifact with DIGEST, None when it is not in this segment."""
@@ -46,25 +59,8 @@ class Segment:
 
     def number(self, digest: bytes) -> Optional[int]:
         """Which record of this segment, from 0 on, is that of the artifact with DIGEST; None when it is not in here."""
-        data, base, size, count = self._data, self._shape.records, segment.RECORD.size, self.count
-        guess = int.from_bytes(digest[:8], "big") * count >> 64
-        step = 4 + int(count**0.5) * _DEVIATIONS // 2
-        low, high = max(0, guess - step), min(count, guess + step)
-        # A window that the digest is not inside of is widened to the end on that side: never wrong, only slower.
-        if low and data[base + low * size : base + low * size + 32] > digest:
-            low = 0
-        if high < count and data[base + high * size : base + high * size + 32] <= digest:
-            high = count
-        while low < high:
-            middle = (low + high) // 2
-            found = data[base + middle * size : base + middle * size + 32]
-            if found < digest:
-                low = middle + 1
-            elif found > digest:
-                high = middle
-            else:
-                return middle
-        return None
+        found = self._alone.find(digest)
+        return None if found is None else found[1]
 
     def digest(self, number: int) -> Digest:
         """The digest in record NUMBER."""
@@ -105,35 +101,37 @@ class Index:
     def __init__(self, backend: Reads) -> None:
         self._backend = backend
         self._segments: dict[int, Segment] = {}
-        self._newest_first: list[Segment] = []
+        # Replaced as a whole, so that readers in other threads see segments and table that belong together.
+        self._view: tuple[list[Segment], Table] = ([], kernel.load().table(()))
 
     def follow(self, state: State) -> None:
         """Open what has become visible, close what no longer is. Raises Damaged for a segment that cannot be opened."""
         self._segments = {
             number: self._segments.get(number) or Segment(self._backend, number, digest) for number, digest in state.segments.items()
         }
-        self._newest_first = list(reversed(list(self._segments.values())))
+        newest_first = list(reversed(list(self._segments.values())))
+        if newest_first != self._view[0]:
+            self._view = newest_first, kernel.load().table([each.mapped for each in newest_first])
 
     def find(self, digest: bytes) -> Optional[segment.Location]:
         """The location in the newest segment that has the artifact."""
-        for each in self._newest_first:
-            location = each.find(digest)
-            if location is not None:
-                return location
-        return None
+        found = self.number(digest)
+        return None if found is None else found[0].location(found[1])
 
     def number(self, digest: bytes) -> Optional[tuple[Segment, int]]:
         """The newest segment that has the artifact, and the number of its record there."""
-        for each in self._newest_first:
-            number = each.number(digest)
-            if number is not None:
-                return each, number
-        return None
+        segments, table = self._view
+        found = table.find(digest)
+        return None if found is None else (segments[found[0]], found[1])
+
+    def known(self, digests: bytes) -> bytes:
+        """One byte for each of the digests that stand one behind the other in DIGESTS: 1 where a segment has it, else 0."""
+        return self._view[1].known(digests)
 
     def segments(self) -> list[Segment]:
         """Visible segments, newest first."""
-        return self._newest_first
+        return self._view[0]
 
     def blocks(self) -> set[BlockID]:
         """Every block that a visible segment names."""
-        return {block for each in self._newest_first for block in each.blocks()}
+        return {block for each in self._view[0] for block in each.blocks()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
+from asl import kernel
 from asl.formats import segment
 
 if TYPE_CHECKING:
@@ -31,6 +32,6 @@ def merge_segments(writer: Writer) -> bool:
     if len(small) <= MANY_SEGMENTS // 2:
         return False
     # Newest first: where two segments hold an artifact, the entry is kept that a look-up would have found.
-    data = segment.encode_sorted(heapq.merge(*(each.entries() for each in small), key=lambda entry: entry[0]))
+    data = segment.encode_sorted(heapq.merge(*(each.entries() for each in small), key=lambda entry: entry[0]), kernel.load().filter)
     writer.replace_segments([each.id for each in reversed(small)], data)
     return True

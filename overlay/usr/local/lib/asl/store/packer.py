@@ -1,8 +1,10 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packing: artifacts one behind the other into blocks, written and hashed in a thread of their own.
+"""Packing: artifacts one behind the other into blocks, hashed and written in a thread of their own.
 
-One block is open at a time. Its bytes go to a staged file as they come, so memory is bounded by the queue, not by the block.
+One block is being filled, and one may be on its way out: its thread finishes while the next one is filled. Chunks are written from
+where they lie, without a copy, so memory is bounded by what waits, not by the block. Blocks are published in order, by the caller's
+thread: a backend sees one thread at a time, but for the bytes of the objects in the making.
 """
 
 from __future__ import annotations
@@ -10,35 +12,72 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
-from typing import NamedTuple, Optional
+from array import array
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Optional, Union
 
+from asl import kernel
 from asl.backends import layout
-from asl.backends.base import Adds, Staged
+from asl.backends.base import Adds, OnFile, Staged
+from asl.backends.posix import failure
 from asl.errors import Conflict
-from asl.formats import block
+from asl.formats import artifact, block
 from asl.formats.artifact import Buffer
 from asl.names import BlockID
 
-# Bytes collected before they are handed to the writing thread, and how many such pieces may wait: 8 MiB in flight at most.
-_PIECE, _WAITING = 1024 * 1024, 8
+# Bytes collected before they are handed to the writing thread, and how many such pieces (or batches of chunks) may wait.
+_PIECE, _WAITING = 1024 * 1024, 6
+_HEAD = artifact.UNTAGGED.size
 
 
 class Sealed(NamedTuple):
-    """A block that is published: its name and the tokens of the artifacts in it, as (token, offset, length)."""
+    """A block that is published: its name, the artifacts in it as (digest, offset, length), its stored size."""
 
     block: BlockID
     artifacts: list[tuple[bytes, int, int]]
     stored_size: int
 
 
-class _OpenBlock:
-    """The block that is being filled. Only the writing thread touches `_staged` and `_hash`."""
+class Hold:
+    """Counts who still needs the memory of a batch; calls DONE when nobody does any more. Begins with one holder."""
 
-    def __init__(self, staged: Staged, header: block.Header) -> None:
-        self._staged, self._hash = staged, hashlib.sha256()
-        self._pieces: queue.Queue[Optional[bytes]] = queue.Queue(_WAITING)
+    def __init__(self, done: Callable[[], None]) -> None:
+        self._done, self._count, self._mutex = done, 1, threading.Lock()
+
+    def take(self) -> Hold:
+        """One more holder."""
+        with self._mutex:
+            self._count += 1
+        return self
+
+    def drop(self) -> None:
+        """One holder less."""
+        with self._mutex:
+            self._count -= 1
+            last = self._count == 0
+        if last:
+            self._done()
+
+
+class _Chunks(NamedTuple):
+    """Chunks to be written from where they lie."""
+
+    data: Buffer
+    spans: array[int]
+    hold: Hold
+
+
+class _OpenBlock:
+    """The block that is being filled, or that finishes. Only its thread touches `_sink`."""
+
+    def __init__(self, location: str, staged: Staged) -> None:
+        self.staged = staged
+        self._location = location
+        self._sink = kernel.load().sink(staged.write, staged.fileno() if isinstance(staged, OnFile) else None)
+        self._pieces: queue.Queue[Union[bytes, _Chunks, None]] = queue.Queue(_WAITING)
         self._error: Optional[BaseException] = None
-        self._buffer = bytearray(header.encode())
+        self._buffer = bytearray(block.Header().encode())
+        self._name = b""
         self.plain_size = 0
         self.artifacts: list[tuple[bytes, int, int]] = []
         self._thread = threading.Thread(target=self._work, name="asl-block", daemon=True)
@@ -51,41 +90,66 @@ class _OpenBlock:
                 return
             if self._error is None:
                 try:
-                    self._hash.update(piece)
-                    self._staged.write(piece)
+                    self._write(piece)
                 except BaseException as error:  # handed to the thread that waits for it
                     self._error = error
+            if isinstance(piece, _Chunks):
+                piece.hold.drop()
 
-    def add(self, head: bytes, body: Buffer) -> int:
-        """Append one artifact; its offset in the plain content."""
+    def _write(self, piece: Union[bytes, _Chunks]) -> None:
+        try:
+            if isinstance(piece, _Chunks):
+                self._sink.chunks(piece.data, piece.spans)
+            else:
+                self._sink.put(piece)
+        except OSError as error:
+            raise failure(f"{self._location}: cannot write", error) from error
+
+    def add(self, digest: bytes, head: bytes, body: Buffer) -> None:
+        """Append one artifact. Raises what the thread met."""
         if self._error is not None:
             raise self._error
-        offset = self.plain_size
+        self.artifacts.append((digest, self.plain_size, len(head) + len(body)))
         self._buffer += head
         self._buffer += body
         self.plain_size += len(head) + len(body)
         if len(self._buffer) >= _PIECE:
             self._flush()
-        return offset
+
+    def add_chunks(self, chunks: _Chunks) -> None:
+        """Append untagged artifacts, which are noted in `artifacts` already. Raises what the thread met."""
+        if self._error is not None:
+            chunks.hold.drop()
+            raise self._error
+        self._flush()
+        self._pieces.put(chunks)
 
     def _flush(self) -> None:
-        self._pieces.put(bytes(self._buffer))
-        self._buffer.clear()
+        if self._buffer:
+            self._pieces.put(bytes(self._buffer))
+            self._buffer.clear()
 
-    def finish(self, offsets: list[int]) -> tuple[BlockID, int]:
-        """Write the tables and wait for the thread: the block's name and stored size. Raises what the thread met."""
+    def end(self) -> int:
+        """Hand the tables to the thread, which then ends by itself: the stored size."""
+        offsets = [offset for _, offset, _ in self.artifacts]
         self._buffer += block.encode_tail(self.plain_size, self.plain_size, offsets)
-        size = block.HEADER.size + self.plain_size + 4 * len(offsets) + block.TRAILER.size
         self._flush()
-        self.stop()
+        self._pieces.put(None)
+        return block.HEADER.size + self.plain_size + 4 * len(offsets) + block.TRAILER.size
+
+    def name(self) -> BlockID:
+        """Behind end(): wait for the thread; the name of the block. Raises what the thread met."""
+        self._thread.join()
         if self._error is not None:
             raise self._error
-        return BlockID(self._hash.digest()), size
+        return BlockID(self._sink.digest())
 
     def stop(self) -> None:
-        """End the thread."""
-        self._pieces.put(None)
-        self._thread.join()
+        """End the thread, and drop the object."""
+        if self._thread.is_alive():
+            self._pieces.put(None)
+            self._thread.join()
+        self.staged.drop()
 
 
 class Packer:
@@ -95,32 +159,72 @@ class Packer:
         self._backend = backend
         self._block_size = block_size
         self._open: Optional[_OpenBlock] = None
-        self._staged: Optional[Staged] = None
+        self._ending: Optional[tuple[_OpenBlock, int]] = None
+        self._sealed: list[Sealed] = []
 
-    def add(self, digest: bytes, head: bytes, body: Buffer) -> Optional[Sealed]:
-        """Append an artifact that fits into a block; the block that was sealed to make room, if any."""
-        sealed = None
-        if self._open and self._open.plain_size + len(head) + len(body) > self._block_size:
-            sealed = self.seal()
-        if self._open is None:
-            self._staged = self._backend.stage()
-            self._open = _OpenBlock(self._staged, block.Header())
-        offset = self._open.add(head, body)
-        self._open.artifacts.append((digest, offset, len(head) + len(body)))
-        return sealed
+    def add(self, digest: bytes, head: bytes, body: Buffer) -> None:
+        """Append an artifact that fits into a block."""
+        self._room(len(head) + len(body)).add(digest, head, body)
 
-    def seal(self) -> Optional[Sealed]:
-        """Publish the open block, if there is one."""
-        if self._open is None or self._staged is None:
-            return None
-        filled, staged = self._open, self._staged
-        self._open = self._staged = None
+    def add_chunks(self, data: Buffer, chosen: Sequence[tuple[bytes, int, int]], done: Callable[[], None]) -> None:
+        """Append untagged artifacts: (digest, start, end) in DATA, which must not change before DONE is called, from any thread."""
+        hold = Hold(done)
+        spans: array[int] = array("Q")
+        into: Optional[_OpenBlock] = None
         try:
-            block_id, size = filled.finish([offset for _, offset, _ in filled.artifacts])
-            self._publish(staged, block_id)
+            for digest, start, end in chosen:
+                size = _HEAD + end - start
+                if into is None or into.plain_size + size > self._block_size:
+                    if into is not None:
+                        into.add_chunks(_Chunks(data, spans, hold.take()))
+                        spans = array("Q")
+                    into = self._room(size)
+                into.artifacts.append((digest, into.plain_size, size))
+                into.plain_size += size
+                spans.extend((start, end))
+            if into is not None:
+                into.add_chunks(_Chunks(data, spans, hold.take()))
         finally:
-            staged.drop()
-        return Sealed(block_id, filled.artifacts, size)
+            hold.drop()
+
+    def _room(self, size: int) -> _OpenBlock:
+        """The block that SIZE more bytes go into. One that ends is published when the next one is half full: not yet done, it would
+        be waited for."""
+        if self._open and self._open.plain_size + size > self._block_size:
+            self._end()
+        if self._open is None:
+            self._open = _OpenBlock(self._backend.location, self._backend.stage())
+        elif self._ending and 2 * self._open.plain_size > self._block_size:
+            self._publish_ending()
+        return self._open
+
+    def _end(self) -> None:
+        self._publish_ending()
+        if self._open is not None:
+            ending, self._open = self._open, None
+            self._ending = ending, ending.end()
+
+    def _publish_ending(self) -> None:
+        if self._ending is None:
+            return
+        (ending, size), self._ending = self._ending, None
+        try:
+            block_id = ending.name()
+            self._publish(ending.staged, block_id)
+        finally:
+            ending.stop()
+        self._sealed.append(Sealed(block_id, ending.artifacts, size))
+
+    def sealed(self) -> list[Sealed]:
+        """The blocks that were published since this was asked last, in order."""
+        found, self._sealed = self._sealed, []
+        return found
+
+    def flush(self) -> list[Sealed]:
+        """Publish every block that is open: all that sealed() has not told yet."""
+        self._end()
+        self._publish_ending()
+        return self.sealed()
 
     def part(self, digest: bytes, offset: int, data: Buffer) -> tuple[BlockID, int]:
         """Publish one part of a large artifact, OFFSET bytes into its encoding; the block's name and stored size."""
@@ -148,9 +252,8 @@ class Packer:
         self._backend.barrier()
 
     def abandon(self) -> None:
-        """Drop the open block: nothing was promised about it."""
-        if self._open:
-            self._open.stop()
-        if self._staged:
-            self._staged.drop()
-        self._open = self._staged = None
+        """Drop what is open: nothing was promised about it."""
+        for each in (self._open, self._ending[0] if self._ending else None):
+            if each is not None:
+                each.stop()
+        self._open = self._ending = None

@@ -14,10 +14,11 @@ A failed write or barrier is final for the writer: the kernel may have dropped t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Optional
 
+from asl import kernel
 from asl.backends import layout
 from asl.backends.base import Adds
 from asl.errors import AslError, Conflict, Unavailable
@@ -25,6 +26,7 @@ from asl.formats import artifact, records, segment
 from asl.formats import log as log_format
 from asl.formats.artifact import Buffer
 from asl.formats.snapshot import About
+from asl.kernel import Spans
 from asl.names import Digest
 from asl.store import adopt, merge, recovery
 from asl.store.packer import Packer, Sealed
@@ -36,6 +38,8 @@ DEFAULT_BLOCK_SIZE = 64 * 1024 * 1024
 LARGE = 8 * 1024 * 1024
 # Sealed blocks between two commits: 1 GiB at the default size. A kill loses nothing stored, only the work of adopting them.
 BLOCKS_PER_COMMIT = 16
+# Artifacts between two commits, at most about so many: each costs some 300 bytes of memory until it is in a segment.
+ARTIFACTS_PER_COMMIT = 100_000
 
 
 class Writer(Reader):
@@ -85,10 +89,42 @@ class Writer(Reader):
             return True
         with self._guard():
             self._pending[digest] = None
-            self._took(self._packer.add(digest, head, payload))
-            if self._sealed_blocks >= BLOCKS_PER_COMMIT:
-                self._commit()
+            self._packer.add(digest, head, payload)
+            self._settle()
         return True
+
+    def add_chunks(self, data: Buffer, spans: Spans, digests: bytes, done: Callable[[], None]) -> bytes:
+        """Store untagged artifacts in one go: these spans of DATA, which have these DIGESTS. One byte for each: 1 when it was new.
+
+        DATA must not change before DONE is called, which may happen in any thread, and before this returns."""
+        known, hidden, pending, longest = self.index.known(digests), self.state.tombstones, self._pending, LARGE
+        chosen: list[tuple[bytes, int, int]] = []
+        new = bytearray(len(known))
+        for number, there in enumerate(known):
+            digest = Digest(digests[32 * number : 32 * number + 32])
+            if digest in pending or (there and not (hidden and self.state.hidden(digest))):
+                continue
+            start, end = spans[2 * number], spans[2 * number + 1]
+            new[number] = 1
+            if end - start >= longest:
+                self.add_parts(digest, _parts(artifact.header(end - start), memoryview(data)[start:end]))
+                continue
+            pending[digest] = None
+            chosen.append((digest, start, end))
+        if not chosen:
+            done()
+            return bytes(new)
+        with self._guard():
+            self._packer.add_chunks(data, chosen, done)
+            self._settle()
+        return bytes(new)
+
+    def _settle(self) -> None:
+        """Note which blocks were published, and commit when there is much that only this process knows."""
+        for sealed in self._packer.sealed():
+            self._took(sealed)
+        if self._sealed_blocks >= BLOCKS_PER_COMMIT or len(self._pending) >= ARTIFACTS_PER_COMMIT:
+            self._commit()
 
     def add_parts(self, digest: Digest, parts: Iterable[Buffer]) -> None:
         """Store the artifact with DIGEST whose encoding PARTS make up, each in a block of its own. When PARTS raises, nothing is
@@ -105,9 +141,7 @@ class Writer(Reader):
         if self._sealed_blocks >= BLOCKS_PER_COMMIT:
             self.commit()
 
-    def _took(self, sealed: Optional[Sealed]) -> None:
-        if sealed is None:
-            return
+    def _took(self, sealed: Sealed) -> None:
         self.bytes_stored += sealed.stored_size
         self._sealed_blocks += 1
         for digest, offset, length in sealed.artifacts:
@@ -129,11 +163,12 @@ class Writer(Reader):
         return self.state
 
     def _commit(self) -> bool:
-        self._took(self._packer.seal())
+        for sealed in self._packer.flush():
+            self._took(sealed)
         entries = [(digest, location) for digest, location in self._pending.items() if location]
         if entries:
             self.backend.barrier()
-            data = segment.encode(entries)
+            data = segment.encode(entries, kernel.load().filter)
             segment_id = self._publish_segment(data)
             self.backend.barrier()
             self._append([(records.SEGMENT_SEAL, records.Seal(segment_id, hashlib.sha256(data).digest()).encode())])

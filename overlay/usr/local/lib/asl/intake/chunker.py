@@ -1,0 +1,223 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pipeline from bytes to stored chunks.
+
+    caller          copies bytes into a slab and cuts them; a full slab goes on     slab: memory that is used again and again
+    hash threads    the digests of a whole slab in one call
+    caller          in order: look the digests up, hand new chunks on, and settle what stands between them
+    block thread    hashes and writes the new chunks from where they lie (store.packer); then the slab is free again
+
+What stands between chunks (holes, the end of a file, a directory that is complete) travels in the slab in its place, so that
+everything is settled in the order in which it was read, whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+import mmap
+import queue
+from array import array
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Optional, Union
+
+from asl.formats import recipe
+from asl.formats.recipe import Entry
+from asl.intake.progress import Progress
+from asl.intake.recipes import RecipeBuilder
+from asl.kernel import ChunkParams, Kernel
+from asl.names import Digest
+from asl.store import Writer
+
+# Bytes hashed by one call: it takes about a millisecond, against which Python's part is small.
+SLAB = 2 * 1024 * 1024
+# Memory for slabs: new memory costs more than what is done with it (a page fault each 4 KiB), so all of it is used again.
+SLABS = 10
+LARGEST = 96 * 1024 * 1024  # bytes of all slabs, where chunks are so large that a slab has to be larger
+# Things that may stand in one slab: a tree of empty or unchanged files fills no slab with bytes.
+ITEMS = 4096
+
+
+class _Whole(NamedTuple):
+    """The next chunk is a content of its own."""
+
+    done: Callable[[Digest], None]
+
+
+# None: the next chunk. An entry: a hole or an unread range. A builder: entries belong to it from here on. Else: to be called.
+_Item = Union[None, Entry, RecipeBuilder, _Whole, Callable[[], None]]
+
+
+class _Slab:
+    """Memory, what of it is filled, and what stands in it."""
+
+    def __init__(self, size: int) -> None:
+        self.view = memoryview(mmap.mmap(-1, size))
+        self.fill = 0
+        self.spans: array[int] = array("Q")
+        self.items: list[_Item] = []
+        self.digests: Optional[Future[bytes]] = None
+
+
+class Slabs:
+    """The slabs of one pipeline. give() may be called from any thread."""
+
+    def __init__(self, largest_chunk: int, size: int) -> None:
+        self.size = max(size, 2 * largest_chunk)
+        self._left = max(3, min(SLABS, LARGEST // self.size))
+        self._free: queue.SimpleQueue[_Slab] = queue.SimpleQueue()
+
+    def take(self, *, wait: bool) -> Optional[_Slab]:
+        """A slab; None where there is none now and nobody is to WAIT."""
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
+            if self._left:
+                self._left -= 1
+                return _Slab(self.size)
+        return self._free.get() if wait else None
+
+    def give(self, slab: _Slab) -> None:
+        """Nobody needs the bytes in SLAB any more."""
+        slab.fill, slab.spans, slab.items, slab.digests = 0, array("Q"), [], None
+        self._free.put(slab)
+
+
+class Chunker:
+    """Cuts runs of bytes, hashes in threads, stores in order."""
+
+    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int, *, slab: int = SLAB) -> None:
+        self._kernel, self._params, self._writer, self._progress = kernel, params, writer, progress
+        self._pool = ThreadPoolExecutor(jobs, "asl-hash") if jobs > 1 else None
+        self._slabs = Slabs(params.maximum, slab)
+        self._slab = _Slab(self._slabs.size)
+        self._run = 0  # where the bytes begin in the slab that are not cut yet
+        self._waiting: deque[_Slab] = deque()
+        self._recipe = RecipeBuilder(writer)
+
+    def into(self, builder: RecipeBuilder) -> None:
+        """The entries that follow belong to BUILDER."""
+        self._slab.items.append(builder)
+
+    def data(self, data: memoryview) -> None:
+        """Append DATA to the run."""
+        at, length = 0, len(data)
+        while at < length:
+            slab = self._slab
+            if slab.fill == self._slabs.size:
+                self._turn()
+                continue
+            taken = min(self._slabs.size - slab.fill, length - at)
+            slab.view[slab.fill : slab.fill + taken] = data[at : at + taken]
+            slab.fill += taken
+            at += taken
+
+    def whole(self, data: memoryview, done: Callable[[Digest], None]) -> None:
+        """One chunk, not longer than the shortest one, between runs. DONE is called with its digest."""
+        if self._slab.fill + len(data) > self._slabs.size:
+            self._turn()
+        slab = self._slab
+        end = slab.fill + len(data)
+        slab.view[slab.fill : end] = data
+        slab.spans.extend((slab.fill, end))
+        slab.items.append(_Whole(done))
+        slab.fill = self._run = end
+
+    def end_run(self) -> None:
+        """The run ends here: what is left is a chunk."""
+        slab = self._slab
+        if slab.fill - self._run > self._params.minimum:
+            self._cut(final=True)
+        elif slab.fill > self._run:
+            self._chunk(slab.fill)
+
+    def entry(self, entry: Entry) -> None:
+        """A hole or an unread range between two runs, in its place."""
+        self._item(entry)
+
+    def then(self, action: Callable[[], None]) -> None:
+        """Call ACTION when all that came before is stored."""
+        self._item(action)
+
+    def _item(self, item: _Item) -> None:
+        self._slab.items.append(item)
+        if len(self._slab.items) >= ITEMS:
+            self._turn()
+
+    def _chunk(self, end: int) -> None:
+        self._slab.spans.extend((self._run, end))
+        self._slab.items.append(None)
+        self._run = end
+
+    def _cut(self, *, final: bool) -> None:
+        start = self._run
+        for end in self._kernel.cut(self._slab.view[start : self._slab.fill], self._params, final):
+            self._chunk(start + end)
+
+    def _turn(self) -> None:
+        """Send the slab on its way; what is not decided in it moves to the next one."""
+        old = self._slab
+        if old.fill > self._run:
+            self._cut(final=False)
+        new = self._slabs.take(wait=False)
+        while new is None:
+            if self._waiting:
+                self._store_next()
+            new = self._slabs.take(wait=not self._waiting)
+        new.fill = old.fill - self._run
+        new.view[: new.fill] = old.view[self._run : old.fill]
+        self._slab, self._run = new, 0
+        if old.spans and self._pool:
+            old.digests = self._pool.submit(self._kernel.digests, old.view[: old.fill], old.spans)
+        if old.items:
+            self._waiting.append(old)
+            self._store_finished()
+        else:
+            self._slabs.give(old)
+
+    def _store_finished(self) -> None:
+        while self._waiting and (self._waiting[0].digests is None or self._waiting[0].digests.done()):
+            self._store_next()
+
+    def drain(self) -> None:
+        """Store everything."""
+        if self._slab.items:
+            self._turn()
+        while self._waiting:
+            self._store_next()
+
+    def _store_next(self) -> None:
+        slab = self._waiting.popleft()
+        spans, items, digests = slab.spans, slab.items, b""
+        if spans:
+            view = slab.view[: slab.fill]
+            digests = slab.digests.result() if slab.digests else self._kernel.digests(view, spans)
+            self._count(spans, self._writer.add_chunks(view, spans, digests, lambda: self._slabs.give(slab)))
+        else:
+            self._slabs.give(slab)
+        at = 0
+        for item in items:
+            if item is None or type(item) is _Whole:
+                digest = Digest(digests[at * 32 : at * 32 + 32])
+                length = spans[2 * at + 1] - spans[2 * at]
+                at += 1
+                if item is None:
+                    self._recipe.add(Entry(recipe.DATA, length, digest))
+                else:
+                    item.done(digest)
+            elif type(item) is Entry:
+                self._recipe.add(item)
+            elif type(item) is RecipeBuilder:
+                self._recipe = item
+            else:
+                item()  # type: ignore[operator]
+
+    def _count(self, spans: array[int], new: bytes) -> None:
+        sizes = [end - start for start, end in zip(spans[::2], spans[1::2])]
+        fresh = sum(size for size, is_new in zip(sizes, new) if is_new)
+        self._progress.chunks(sum(sizes), fresh)
+
+    def close(self) -> None:
+        """End the threads. Work that waits is dropped."""
+        if self._pool:
+            self._pool.shutdown(wait=True)
