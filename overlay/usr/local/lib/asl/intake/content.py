@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Optional
 
 from asl.formats import recipe, tree
 from asl.formats.recipe import Entry
@@ -24,6 +25,8 @@ from asl.intake.recipes import RecipeBuilder
 from asl.kernel import PAGE, ChunkParams, Kernel
 from asl.sources.base import DATA, HOLE, Piece, Pieces
 from asl.store import Writer
+
+__all__ = ["MIN_HOLE", "ContentWriter", "RecipeBuilder", "Stored"]
 
 # 16 KiB: below it, an entry in the recipe and a chunk boundary on each side cost more than the zeros.
 MIN_HOLE = 16 * 1024
