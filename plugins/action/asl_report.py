@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.asl.rescue.plugins.plugin_utils import _report
+from ansible_collections.asl.rescue.plugins.plugin_utils import _report, _report_document, _report_page
 
 SPEC: dict[str, t.Any] = {
     "dir": {"type": "path", "required": True},
@@ -36,11 +37,15 @@ class ActionModule(ActionBase):
         if not self._task.check_mode:
             try:
                 _report.write(folder, hosts)
+                whole = _report_document.fleet(hosts, datetime.datetime.now(datetime.timezone.utc))
+                _report.replace(folder / "report.json", _report.document(whole))
+                _report.replace(folder / "report.html", _report_page.render(whole))
             except OSError as exc:
                 raise AnsibleActionFail(f"cannot write the reports to {folder}: {exc.strerror or exc}") from exc
         return {
             "changed": False,
             "dir": str(folder),
+            "page": str(folder / "report.html"),
             "hosts": {host["host"]: {key: host[key] for key in ("state", "rescued", "ok", "sentence", "next")} for host in hosts},
             "rescued": [host["host"] for host in hosts if host["rescued"]],
             "not_rescued": [host["host"] for host in hosts if not host["rescued"]],

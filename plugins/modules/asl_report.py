@@ -11,6 +11,9 @@ short_description: Write what became of each host to the control node
 version_added: 0.1.0
 description:
   - Writes one JSON document and one short text for every host of the play, reached or not, and a summary of all of them.
+  - Writes C(report.html), one page that needs no network, with a table of the fleet, and for each host the decision, the sources with
+    maps of what was read, losses, figures, verification and what to do next; and C(report.json), the same for machines.
+    The form of it is published as C(docs/report.schema.json).
   - Speaks to no host. It takes what the roles of the collection registered, C(overlay_result), C(preflight_result),
     C(intake_result) and C(verify_result), from the variables of each host.
   - Run it once for a play, with C(run_once).
@@ -73,6 +76,11 @@ dir:
   returned: success
   type: str
   sample: /root/reports
+page:
+  description: The absolute path of the page.
+  returned: success
+  type: str
+  sample: /root/reports/report.html
 hosts:
   description: Each host with its C(state), whether it is C(rescued), whether it is C(ok), that is rescued, or in check mode
     without anything in the way, a C(sentence) and what to do C(next).

@@ -151,7 +151,7 @@ def summary(hosts: t.Sequence[t.Mapping[str, t.Any]], folder: Path) -> str:
     width = max((len(host["host"]) for host in hosts), default=0)
     lines = [printable(f"{host['host'].ljust(width)}  {host['sentence']}") for host in hosts]
     safe = sum(1 for host in hosts if host["rescued"])
-    return "\n".join([*lines, f"{safe} of {len(hosts)} hosts rescued; reports are in {folder}"]) + "\n"
+    return "\n".join([*lines, f"{safe} of {len(hosts)} hosts rescued; reports are in {folder}, begin with report.html"]) + "\n"
 
 
 def write(folder: Path, hosts: t.Sequence[t.Mapping[str, t.Any]]) -> None:

@@ -43,6 +43,7 @@ TEST = {
     **DEMO,
     "git": "git",
     "attr": "getfattr",
+    "chromium": "chromium",
     "gcc": "cc",
     "libc6-dev": "/usr/include/stdio.h",
     "xfsprogs": "mkfs.xfs",

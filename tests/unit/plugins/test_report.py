@@ -73,5 +73,5 @@ def test_files_are_whole_and_nothing_in_them_moves_the_terminal(tmp_path: Path) 
     text = (tmp_path / "new/reports/web07.txt").read_text()
     assert "lost: unreadable a\\x1b[31mb (I/O error)" in text
     summary = (tmp_path / "new/reports/summary.txt").read_text()
-    assert summary.endswith(f"1 of 2 hosts rescued; reports are in {tmp_path / 'new/reports'}\n")
+    assert summary.endswith(f"1 of 2 hosts rescued; reports are in {tmp_path / 'new/reports'}, begin with report.html\n")
     assert all(char.isprintable() or char == "\n" for char in text + summary)
