@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "logs": {"errors", "paths", "config"},
     "survey": {*MACHINE, "sources"},
     "preflight": {*MACHINE, "survey", "imported"},
+    "pools": {*MACHINE, "imported", "sources", "survey", "preflight"},
     "overlay": {"errors", "system", "config", "preflight", "imported"},
 }
 FREE = {"cli"}  # on top of all, and imported by nobody
@@ -96,7 +97,7 @@ def test_nobody_imports_the_command_line() -> None:
 
 
 def test_what_touches_disks_knows_nothing_of_stores() -> None:
-    for name in ("survey", "preflight", "imported", "config", "system", "overlay", "sources"):
+    for name in ("survey", "preflight", "pools", "imported", "config", "system", "overlay", "sources"):
         assert "store" not in ALLOWED[name]
 
 

@@ -33,7 +33,8 @@ GRACE = 2.0  # seconds a killed process gets to disappear; one that hangs in the
 
 @dataclass(frozen=True)
 class Result:
-    """How a command ended. ``rc`` is negative for a signal (as in subprocess) and None when it could not even be killed."""
+    """How a command ended. ``rc`` is negative for a signal (as in subprocess) and None when it could not even be killed:
+    then ``pid`` is still there."""
 
     argv: tuple[str, ...]
     rc: Optional[int]
@@ -41,6 +42,7 @@ class Result:
     stderr: bytes
     seconds: float
     timed_out: bool = False
+    pid: Optional[int] = None
 
     @property
     def words(self) -> str:
@@ -89,7 +91,7 @@ def run(argv: Sequence[str], deadline: float, *, stdin: bytes = b"", env: Option
     except BaseException:
         _kill(process)
         raise
-    return Result(tuple(argv), process.returncode, out, err, time.monotonic() - began, timed_out)
+    return Result(tuple(argv), process.returncode, out, err, time.monotonic() - began, timed_out, process.pid)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:

@@ -36,6 +36,7 @@ TOOLS: dict[str, tuple[str, dict[str, str]]] = {
             "gc-check": "say what no snapshot reaches; removes nothing",
             "pin": "mark a snapshot as never to be removed",
             "unpin": "take the mark away again",
+            "pool": "list ZFS pools, import them as a source or as the backend, export them",
             "tombstone": "hide an artifact, or lift the tombstone again",
         },
     ),

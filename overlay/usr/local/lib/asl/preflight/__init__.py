@@ -26,7 +26,8 @@ __all__ = ["PoolFact", "preflight"]
 def preflight(
     config: Optional[Config], *, write: bool, pools: Sequence[PoolFact] = (), config_error: Optional[AslError] = None, root: str = "/"
 ) -> dict[str, Any]:
-    """Look at the machine and decide. Gives ``mode``, ``reason``, ``rule``, ``findings``, ``facts``, ``measured``, ``changed``.
+    """Look at the machine and decide. Gives ``mode``, ``reason``, ``rule``, ``backend``, ``findings``, ``facts``,
+    ``measured``, ``changed``.
 
     ``write`` puts /run/asl/mode and /run/asl/preflight.json in place when what they say is new (``changed``). An invalid
     configuration is given as ``config=None`` with its error, and decided like everything else (CONFIG_INVALID).

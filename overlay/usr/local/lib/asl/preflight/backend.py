@@ -49,10 +49,22 @@ def choose(pools: Sequence[PoolFact], zfs: Capability, config: Config) -> Backen
     return Backend(chosen, blocker, False, tuple({each["text"]: each for each in findings}.values()))
 
 
+def judge(pool: PoolFact, pools: Sequence[PoolFact], zfs: Capability, config: Config) -> Optional[dict[str, str]]:
+    """What speaks against importing this pool as the backend, as a finding; None when nothing does."""
+    named = [each for each in pools if each.name == pool.name]
+    code = _against(pool, named, zfs, config)
+    return None if code is None else _say(code, pool, named, zfs, config)
+
+
 def live_writers(pools: Sequence[PoolFact], chosen: Backend) -> list[dict[str, str]]:
     """B4: the backend itself, or a pool on its disks, is being written by somebody else."""
     guilty = [pool for pool in pools if pool.live_writer and (pool.shares_backend_disk or pool == chosen.candidate)]
     return [finding("LIVE_WRITER", name=pool.name, guid=pool.guid) for pool in guilty]
+
+
+def written_elsewhere(pools: Sequence[PoolFact], chosen: Backend) -> list[PoolFact]:
+    """The other pools that somebody else writes: no obstacle for an intake of something else, but they cannot be taken."""
+    return [pool for pool in pools if pool.live_writer and not pool.shares_backend_disk and pool != chosen.candidate]
 
 
 def _against(pool: PoolFact, named: Sequence[PoolFact], zfs: Capability, config: Config) -> Optional[str]:
@@ -69,6 +81,7 @@ def _against(pool: PoolFact, named: Sequence[PoolFact], zfs: Capability, config:
         (bool(pool.unsupported_read or pool.unsupported_write), "BACKEND_FEATURES"),
         (pool.multihost_active, "MMP_ACTIVE"),
         (pool.mmp_refuses, "MMP_RULE"),
+        (pool.foreign, "BACKEND_FOREIGN"),
         (pool.degraded, "BACKEND_DEGRADED"),
         (pool.mountpoint_taken, "MOUNTPOINT_TAKEN"),
     )

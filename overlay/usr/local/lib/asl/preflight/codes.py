@@ -84,6 +84,11 @@ CODES: dict[str, Code] = {
         "the pool {name} ({guid}) is being written by another system right now",
         "find that system first; nothing here overrides this",
     ),
+    "POOL_WRITTEN": Code(
+        "warning",
+        "the pool {name} ({guid}) is being written by another system right now, so it cannot be taken as a source",
+        "find that system first, for instance another host on the same storage network or a virtual machine",
+    ),
     # the local backend
     "STORE_READY": Code("info", "{path} is an initialised store and can be written", ""),
     "STORE_NOT_INITIALISED": Code("warning", "something is mounted at {path}, but it holds no store", "make one: asl-admin init {path}"),
@@ -115,6 +120,11 @@ CODES: dict[str, Code] = {
     "BACKEND_DEGRADED": Code(
         "warning", "the pool {name} ({guid}) is degraded", "repair it first; an intake into it could lose what it acknowledged"
     ),
+    "BACKEND_FOREIGN": Code(
+        "warning",
+        "the pool {name} ({guid}) was last used by another host and never exported",
+        "export it there; or, when that host is surely off: asl-admin pool import {guid} --role backend --force-foreign",
+    ),
     "BACKEND_FEATURES": Code(
         "warning",
         "the pool {name} ({guid}) needs features that the ZFS here does not have: {features}",
@@ -123,8 +133,8 @@ CODES: dict[str, Code] = {
     "MMP_ACTIVE": Code("warning", "the pool {name} ({guid}) is imported by another system (multihost)", "export it there first"),
     "MMP_RULE": Code(
         "warning",
-        "the pool {name} ({guid}) has multihost on, and the ZFS here refuses to import it like this",
-        "export it on its own host, or import it with that host's hostid",
+        "the pool {name} ({guid}) has multihost on, and this machine has no hostid",
+        "give this machine a hostid: zgenhostid, or /sys/module/spl/parameters/spl_hostid",
     ),
     "MOUNTPOINT_TAKEN": Code("warning", "{path} is in use by something else than {name}/{dataset}", "unmount what is there"),
     "ZFS_UNUSABLE_ABSENT": Code("warning", "there is no ZFS on this system", "use a rescue image with ZFS, or the remote backend"),

@@ -48,12 +48,16 @@ Finding = dict[str, str]
 
 @dataclass(frozen=True)
 class Decision:
-    """``mode`` is local, remote or none. ``rule`` is the row of the table above, or B1 to B5."""
+    """``mode`` is local, remote or none. ``rule`` is the row of the table above, or B1 to B5.
+
+    ``backend`` is the GUID of the pool that has to be imported before there is a local store; None when there is nothing to import.
+    """
 
     mode: str
     reason: str
     rule: str
     findings: tuple[Finding, ...]
+    backend: Optional[str] = None
 
 
 class _Choice(NamedTuple):
@@ -73,12 +77,18 @@ def decide(facts: Facts, config: Optional[Config], config_error: Optional[str] =
         return _decision(None, [*blocking, invalid], [*findings, *network])
     pool = backend.choose(facts.pools, facts.zfs, config)
     blocking += [("B4", each) for each in backend.live_writers(facts.pools, pool)]
+    findings += [("", finding("POOL_WRITTEN", name=each.name, guid=each.guid)) for each in backend.written_elsewhere(facts.pools, pool)]
     blocking.sort(key=lambda each: each[0])
     local = [("", each) for each in (*_store(facts, config, pool), *pool.findings)]
-    return _decision(_choose(facts, config, pool), blocking, [*findings, *local, *network])
+    return _decision(_choose(facts, config, pool), blocking, [*findings, *local, *network], pool)
 
 
-def _decision(choice: Optional[_Choice], blocking: list[tuple[str, Finding]], findings: list[tuple[str, Finding]]) -> Decision:
+def _decision(
+    choice: Optional[_Choice],
+    blocking: list[tuple[str, Finding]],
+    findings: list[tuple[str, Finding]],
+    pool: Optional[backend.Backend] = None,
+) -> Decision:
     if blocking:
         rule, first = blocking[0]
         choice = _Choice("none", first["code"], rule)
@@ -86,7 +96,8 @@ def _decision(choice: Optional[_Choice], blocking: list[tuple[str, Finding]], fi
         raise ValueError("a decision needs a configuration or a blocking condition")
     # Errors first, then warnings; within one severity the order in which they were found.
     ordered = sorted((each for _, each in [*blocking, *findings]), key=lambda each: -SEVERITIES.index(each["severity"]))
-    return Decision(choice.mode, choice.reason, choice.rule, tuple(ordered))
+    candidate = pool.candidate.guid if choice.reason == "LOCAL_ELIGIBLE" and pool is not None and pool.candidate is not None else None
+    return Decision(choice.mode, choice.reason, choice.rule, tuple(ordered), candidate)
 
 
 def _choose(facts: Facts, config: Config, pool: backend.Backend) -> _Choice:
@@ -172,7 +183,7 @@ def _touching(facts: Facts, config: Optional[Config]) -> list[tuple[str, Finding
     approved = config.local_approved if config else ()
     backend_at = facts.store.mount_point if facts.store.mounted or facts.store.initialised else None
     for pool in facts.imported:
-        if pool.guid in approved or backend_at in pool.mounted_at:
+        if pool.guid in approved or backend_at in pool.mounted_at or (pool.taken and not pool.writable):
             continue
         code = "SOURCE_IMPORTED_RW" if pool.writable else "POOL_IMPORTED"
         found.append(("B2" if pool.writable else "", finding(code, name=pool.name)))

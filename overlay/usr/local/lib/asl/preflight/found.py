@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Optional
 
@@ -12,13 +13,23 @@ from asl import system
 from asl.config import Config
 from asl.preflight.pools import PoolFact
 from asl.preflight.touching import Imported, imported_pools
+from asl.survey.liveness import Wait, moving
 from asl.survey.zpools import hostid
 
 _FEATURES = "/sys/module/zfs/features.pool"
 
 
-def pool_facts(surveyed: Mapping[str, Any], config: Optional[Config], *, root: str = "/") -> list[PoolFact]:
-    """A fact for each of the ``pools`` of a survey (asl.survey.survey). Reads /proc and /sys only."""
+def probe(surveyed: Mapping[str, Any], *, root: str = "/", wait: Wait = time.sleep) -> set[str]:
+    """The GUIDs of the pools that another system is writing right now; waits when there are pools that could be (see liveness)."""
+    ours = {each.guid for each in imported_pools(system.mounts(root), root)}
+    return moving([pool for pool in surveyed["pools"] if pool["guid"] not in ours], wait=wait)
+
+
+def pool_facts(surveyed: Mapping[str, Any], config: Optional[Config], *, root: str = "/", written: Collection[str] = ()) -> list[PoolFact]:
+    """A fact for each of the ``pools`` of a survey (asl.survey.survey). Reads /proc and /sys only.
+
+    ``written`` are the GUIDs of those that another system writes, as probe() found them.
+    """
     usable = config or Config()
     devices, mounts = system.block_devices(root), system.mounts(root)
     imported = {each.guid: each for each in imported_pools(mounts, root) if each.guid}
@@ -39,6 +50,8 @@ def pool_facts(surveyed: Mapping[str, Any], config: Optional[Config], *, root: s
             on_source=_on_source(pool, disks[pool["guid"]], surveyed["disks"], devices),
             shares_backend_disk=any(guid != pool["guid"] and disks[guid] & disks[pool["guid"]] for guid in backends),
             degraded=bool({"DEGRADED", "MISSING_LOG"}.intersection(pool["hazards"])),
+            live_writer=pool["guid"] in written,
+            foreign="FOREIGN_HOST" in pool["hazards"],
             mmp_refuses=pool["multihost"] and hostless,
             unsupported_read=tuple(sorted(set(pool["features_for_read"]) - known)) if known else (),
             **_mounting(pool, imported.get(pool["guid"]), mounts, usable),
@@ -81,9 +94,7 @@ def _known_features(root: str) -> set[str]:
     return {guid.strip() for guid in found if guid}
 
 
-def _mounting(
-    pool: Mapping[str, Any], imported: Optional[Imported], mounts: Sequence[system.Mount], config: Config
-) -> dict[str, Any]:
+def _mounting(pool: Mapping[str, Any], imported: Optional[Imported], mounts: Sequence[system.Mount], config: Config) -> dict[str, Any]:
     """How the pool is imported, where its dataset is mounted, and whether something else sits at local.mount."""
     dataset = f"{imported.name if imported else pool['name']}/{config.local_dataset}"
     mine = [each for each in mounts if imported and each.fstype == "zfs" and each.source == dataset]

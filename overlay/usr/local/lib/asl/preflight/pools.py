@@ -27,6 +27,7 @@ class PoolFact:
     shares_backend_disk: bool = False
     degraded: bool = False
     live_writer: bool = False
+    foreign: bool = False  # last used by a host with another hostid, and never exported: an import needs force
     multihost_active: bool = False
     mmp_refuses: bool = False
     unsupported_read: tuple[str, ...] = ()

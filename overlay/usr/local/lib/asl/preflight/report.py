@@ -24,6 +24,7 @@ def document(facts: Facts, decision: Decision) -> dict[str, Any]:
         "mode": decision.mode,
         "reason": decision.reason,
         "rule": decision.rule,
+        "backend": decision.backend,
         "findings": list(decision.findings),
         "facts": _plain(facts.document()),
         "measured": {"at": round(time.time()), **facts.measured()},

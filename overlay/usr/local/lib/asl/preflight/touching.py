@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from asl import system
+from asl import imported, system
 
 LIVE_MEDIUM = (
     "/run/live",
@@ -28,7 +28,15 @@ LIVE_MEDIUM = (
     "/isodevice",
     "/run/finnix",
 )
-ZFS_UNITS = ("zfs-import-scan.service", "zfs-import-cache.service", "zfs-mount.service", "zfs-zed.service")
+ZFS_UNITS = (
+    "zfs-import-scan.service",
+    "zfs-import-cache.service",
+    "zfs-import.service",  # what systemd makes of /etc/init.d/zfs-import
+    "zfs-mount.service",
+    "zfs-share.service",
+    "zfs-volume-wait.service",
+    "zfs-zed.service",  # may put spares and disks into pools
+)
 DISK_DAEMONS = ("udisksd", "multipathd", "zed", "mdadm", "dmeventd", "smartd")
 AUTOMOUNTERS = ("udisksd", "gvfs-udisks2-volume-monitor")
 
@@ -65,13 +73,14 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Imported:
-    """An imported ZFS pool; ``writable`` is None where the kernel does not show it."""
+    """An imported ZFS pool; ``writable`` is None where the kernel does not show it. ``taken``: we imported it, to read it."""
 
     name: str
     guid: Optional[str]
     state: str
     writable: Optional[bool]
     mounted_at: tuple[str, ...]
+    taken: bool = False
 
 
 def writable_mounts(
@@ -153,7 +162,8 @@ def imported_pools(all_mounts: Sequence[system.Mount], root: str = "/") -> list[
         writable = True if txgs or any(each.writable for each in mine) else None
         guid = (system.read_text(f"{folder}/guid", root) or "").strip() or None
         state = (system.read_text(f"{folder}/state", root) or "").strip()
-        found.append(Imported(name, guid, state, writable, tuple(sorted(each.mount_point for each in mine))))
+        taken = any(record.role == imported.SOURCE for record in imported.find(name))
+        found.append(Imported(name, guid, state, writable, tuple(sorted(each.mount_point for each in mine)), taken))
     return found
 
 
@@ -164,10 +174,11 @@ def zfs_units(root: str = "/") -> list[str]:
         for folder in system.listing(base, root):
             if folder.endswith((".wants", ".requires")):
                 found.update(name for name in system.listing(f"{base}/{folder}", root) if name in ZFS_UNITS)
-    return sorted(unit for unit in found if not _masked(unit, root))
+    return sorted(unit for unit in found if not masked(unit, root))
 
 
-def _masked(unit: str, root: str) -> bool:
+def masked(unit: str, root: str = "/") -> bool:
+    """Whether a unit is masked, for good or until the next boot."""
     for base in ("/etc/systemd/system", "/run/systemd/system"):
         path = system.under(root, f"{base}/{unit}")
         if os.path.islink(path) and os.readlink(path) == "/dev/null":

@@ -46,9 +46,9 @@ def set_read_only(device: str, flag: bool) -> None:
 class Guard:
     """The devices of one source, read-only until `release()`. One process at a time holds the guard of a source.
 
-    RECORD is a path without suffix: RECORD.lock is locked, RECORD.json says what has to be put back."""
+    RECORD is a path without suffix: RECORD.lock is locked, RECORD.json says what has to be put back. BUSY says what another holder does."""
 
-    def __init__(self, record: str) -> None:
+    def __init__(self, record: str, busy: str = "another run reads this source right now") -> None:
         self._record = record + ".json"
         os.makedirs(os.path.dirname(record), mode=0o700, exist_ok=True)
         self._lock = os.open(record + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -57,7 +57,7 @@ class Guard:
         except OSError as error:
             os.close(self._lock)
             hint = "asl-intake status shows the jobs"
-            raise Unavailable("another run reads this source right now", reason="SOURCE_BUSY", hint=hint) from error
+            raise Unavailable(busy, reason="SOURCE_BUSY", hint=hint) from error
         self._before: dict[str, bool] = {}
         self._loop: Optional[str] = None
 
@@ -69,6 +69,11 @@ class Guard:
         left: dict[str, Any] = json.loads(text)
         self._before, self._loop = left["devices"], left["loop"]
         self._put_back()
+
+    @property
+    def devices(self) -> list[str]:
+        """What is set read-only."""
+        return list(self._before)
 
     def protect(self, device: str) -> None:
         """Set DEVICE read-only. Raises Refused when the kernel does not do it."""

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     """Exit 0 whatever the mode is, 2 for an invalid configuration (reported all the same), 3 for --fail-on."""
     from asl.preflight import preflight, report
     from asl.preflight.codes import SEVERITIES
-    from asl.preflight.found import pool_facts
+    from asl.preflight.found import pool_facts, probe
     from asl.survey import survey
 
     config: Optional[Config] = None
@@ -37,7 +37,9 @@ def run(args: argparse.Namespace, context: Context) -> int:
         if error.reason != "CONFIG_INVALID":
             raise
         invalid = error
-    result = preflight(config, write=not args.check, pools=pool_facts(survey(), config), config_error=invalid)
+    seen = survey()
+    pools = pool_facts(seen, config, written=probe(seen))
+    result = preflight(config, write=not args.check, pools=pools, config_error=invalid)
     if invalid is not None:
         result = {"error": invalid.message, "hint": invalid.hint, **result}
     context.document(result)
