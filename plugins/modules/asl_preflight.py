@@ -114,6 +114,11 @@ measured:
   returned: always, unless the tool itself failed
   type: dict
   sample: {at: 1795425185, memory_available: 17857974272, store_free: 418680832}
+backend:
+  description: The GUID of the approved pool that has to be imported before there is a local store; empty when there is nothing to import.
+  returned: always, unless the tool itself failed
+  type: str
+  sample: "6904329174031207921"
 rule:
   description: The row of the documented decision table that decided.
   returned: always, unless the tool itself failed
@@ -162,7 +167,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
         document = tool.run("asl-intake", "preflight", *settings(module), *keep)
     result: dict[str, t.Any] = {
         "changed": False,
-        **{key: document[key] for key in ("mode", "reason", "findings", "facts", "measured", "rule")},
+        **{key: document[key] for key in ("mode", "reason", "findings", "facts", "measured", "rule", "backend")},
     }
     fail_on = module.params["fail_on"]
     for severity, enough in (("error", {"error", "warning"}), ("warning", {"warning"})):

@@ -17,7 +17,7 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-PHASES = ("overlay", "preflight", "intake", "verify")
+PHASES = ("overlay", "preflight", "pool", "pool_sources", "intake", "verify")
 STATES = {
     "rescued": "rescued",
     "rescued_with_losses": "rescued, with losses",
@@ -35,7 +35,9 @@ NOISE = ("ansible_facts", "attempts", "retries", "invocation", "failed", "unreac
 def host_report(name: str, phases: t.Sequence[str], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Everything that is known of one host, from the variables its phases left."""
     results = {
-        phase: result for phase in phases if isinstance(result := variables.get(f"{phase}_result"), dict) and not result.get("skipped")
+        phase: of_loop(result)
+        for phase in phases
+        if isinstance(result := variables.get(f"{phase}_result"), dict) and not result.get("skipped")
     }
     state, culprit = judge(phases, results)
     intake = results.get("intake", {})
@@ -53,6 +55,16 @@ def host_report(name: str, phases: t.Sequence[str], variables: t.Mapping[str, t.
         "store": intake.get("store"),
         "phases": {phase: {"outcome": outcome(result), **cleaned(result)} for phase, result in results.items()},
     }
+
+
+def of_loop(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The result of a task that was done for each of several pools as one: what failed first, and all of them under C(pools)."""
+    if not isinstance(result.get("results"), list):
+        return dict(result)
+    items = [cleaned(each) for each in result["results"] if not each.get("skipped")]
+    first = next((each for each in result["results"] if each.get("failed") or each.get("unreachable")), {})
+    whole = {key: value for key, value in result.items() if key not in ("results", "msg")}
+    return {**whole, **first, "pools": items}
 
 
 def outcome(result: t.Mapping[str, t.Any]) -> str:
@@ -73,6 +85,10 @@ def judge(phases: t.Sequence[str], results: t.Mapping[str, t.Mapping[str, t.Any]
     intake = results.get("intake", {})
     if intake.get("state") == "would-run":
         return "predicted", "intake"
+    if not intake and any(
+        item.get("role") == "backend" and not item.get("mounted_at") for item in results.get("pool", {}).get("pools", [])
+    ):
+        return "predicted", "pool"
     if intake.get("finished") and intake.get("snapshot"):
         losses = intake.get("losses") or intake.get("bytes_unread")
         return ("rescued_with_losses" if losses else "rescued"), None

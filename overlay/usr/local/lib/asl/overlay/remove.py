@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
+from asl import imported
 from asl.errors import AslError, Refused
 from asl.overlay import services
 from asl.overlay.bundle import LAID_INDEX
@@ -29,11 +30,13 @@ from asl.overlay.root import Root, look
 def remove(root: Root, fallback: Optional[Contract], request: Request, guards: Guards) -> dict[str, Any]:
     """Take away what is laid on ROOT. FALLBACK is the contract to go by where the laid one cannot be read any more.
 
-    Raises Refused: NOT_LIVE_ROOT, INTAKE_RUNNING, MOUNTED; Unavailable: LAY_FAILED, NOT_LAID (and there is no fallback).
+    Raises Refused: NOT_LIVE_ROOT, INTAKE_RUNNING, MOUNTED, POOLS_IMPORTED; Unavailable: LAY_FAILED, NOT_LAID (and there is no fallback).
     """
     refuse_fixed_root(root, request, guards)
     contract, found = _laid_or(fallback, root)
     _refuse_mounts(contract, root)
+    if root.is_system and not request.force:
+        _refuse_pools()
     removal = _Removal(root)
     for entry in contract.of("unit", "tool", "config", "library"):
         removal.file(entry)
@@ -77,6 +80,14 @@ def _refuse_mounts(contract: Contract, root: Root) -> None:
                 if os.path.ismount(where):
                     what = f"cannot remove the overlay: something is mounted at {where}"
                     raise Refused(what, reason="MOUNTED", hint=f"umount {where}, then run it again")
+
+
+def _refuse_pools() -> None:
+    """What was set for a pool is written down in our state: without it nobody can put it back."""
+    names = ", ".join(f"{each.name} ({each.guid})" for each in imported.records())
+    if names:
+        what = f"cannot remove the overlay: pools that it imported are still here: {names}"
+        raise Refused(what, reason="POOLS_IMPORTED", hint="export them first: asl-admin pool export --all")
 
 
 class _Removal:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Optional
 
 from asl import imported
@@ -19,7 +18,7 @@ from asl.pools.zpool import State
 
 def list_pools(config: Config, *, devices: Sequence[str] = (), root: str = "/") -> dict[str, Any]:
     """``pools``: each with its labels' story (as in a survey), ``imported`` (None, or how), ``approved`` as the backend, and for each role
-    the first thing against it. Whether somebody else writes to it right now is looked at by an import only, since that takes time.
+    the first thing that would stand against it if it were approved. Whether somebody else writes to it right now is looked at by an import only, since that takes time.
     """
     pools = []
     for seen in look_at_all(config, devices=devices, root=root):
@@ -36,7 +35,7 @@ def list_pools(config: Config, *, devices: Sequence[str] = (), root: str = "/") 
                 "imported": _imported(seen.state(guid), imported.read(guid)),
                 "approved": guid in config.local_approved,
                 "as_source": _against(Request(guid, imported.SOURCE, approved=(guid,), load_module=True), seen, config),
-                "as_backend": _against(Request(guid, imported.BACKEND, load_module=True), seen, config),
+                "as_backend": _against(Request(guid, imported.BACKEND, approved=(guid,), load_module=True), seen, config),
             }
         )
     return {"pools": pools}
@@ -54,7 +53,7 @@ def _imported(state: Optional[State], record: Optional[imported.Import]) -> Opti
 def _against(request: Request, seen: Situation, config: Config) -> Optional[dict[str, Any]]:
     """Why it would be refused; the gates that an option opens are named with it."""
     try:
-        rules.refuse(request, seen, replace(config))
+        rules.refuse(request, seen, config)
     except AslError as error:
         return {"reason": error.reason, "text": error.message, "hint": error.hint}
     return None

@@ -167,12 +167,12 @@ def render(pools: Sequence[Mapping[str, Any]]) -> str:
     """The pools as a table, then what stands against each."""
     if not pools:
         return "no pools were found"
-    rows: list[tuple[str, ...]] = [("POOL", "GUID", "STATE", "IMPORTED", "AS SOURCE", "AS BACKEND")]
+    rows: list[tuple[str, ...]] = [("POOL", "GUID", "STATE", "IMPORTED", "AS SOURCE", "AS BACKEND", "APPROVED")]
     notes = []
     for pool in pools:
         against = {role: pool[f"as_{role}"] for role in (SOURCE, BACKEND)}
         words = [each["reason"] if each else "yes" for each in against.values()]
-        rows.append((pool["name"], pool["guid"], pool["state"], _imported(pool["imported"]), *words))
+        rows.append((pool["name"], pool["guid"], pool["state"], _imported(pool["imported"]), *words, "yes" if pool["approved"] else "no"))
         for role, each in against.items():
             if each:
                 notes.append(f"{pool['name']} as {role}: {each['text']}\n  next: {each['hint']}")
