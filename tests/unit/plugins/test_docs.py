@@ -104,7 +104,7 @@ def test_the_action_group_names_the_modules_that_take_a_store_and_settings() -> 
     assert runtime["action_groups"]["asl"] == takers
 
 
-@pytest.mark.parametrize("role", ["overlay", "preflight", "intake"])
+@pytest.mark.parametrize("role", ["overlay", "preflight", "pool", "intake"])
 def test_a_role_documents_the_variables_it_uses(role: str) -> None:
     folder = CHECKOUT / "roles" / role
     options = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]

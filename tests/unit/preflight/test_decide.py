@@ -67,6 +67,7 @@ ROWS: list[tuple[str, str, bool, dict[str, Any], str, str]] = [
     ("2", "local", True, {**seen(), **zfs("loadable"), **YES_}, "local", "LOCAL_ELIGIBLE"),
     ("3", "local", False, {**seen(), **YES_}, "none", "APPROVAL_REQUIRED"),
     ("3", "local", False, {"pools": (POOL, TWIN)}, "none", "APPROVAL_REQUIRED"),
+    ("3", "local", False, {**seen(), **zfs("loadable")}, "none", "APPROVAL_REQUIRED"),
     ("4", "local", True, {**YES_}, "none", "NO_BACKEND_POOL"),
     ("4", "local", True, {**YES_, **zfs("absent")}, "none", "NO_BACKEND_POOL"),
     ("4", "local", False, {"pools": (replace(POOL, name="rpool"),)}, "none", "NO_BACKEND_POOL"),
@@ -86,9 +87,11 @@ ROWS: list[tuple[str, str, bool, dict[str, Any], str, str]] = [
     ("10", "auto", False, {**seen(), **YES_}, "remote", "LOCAL_NOT_APPROVED"),
     ("11", "auto", False, {**seen(), **NO_}, "none", "APPROVAL_REQUIRED"),
     ("12", "auto", True, {**seen(on_source=True), **YES_}, "remote", "BACKEND_ON_SOURCE"),
+    ("12", "auto", True, {**seen(on_source=True), **NO_}, "none", "BACKEND_ON_SOURCE"),
     ("12", "auto", False, {**seen(on_source=True), **zfs("absent"), **NO_}, "none", "BACKEND_ON_SOURCE"),
     ("13", "auto", False, {"pools": (POOL, TWIN), **YES_}, "remote", "AMBIGUOUS_NAME"),
     ("13", "auto", False, {"pools": (POOL, TWIN), **NO_, **zfs("absent")}, "none", "AMBIGUOUS_NAME"),
+    ("9", "auto", True, {"pools": (replace(POOL, imported="rw"),), **NO_}, "local", "LOCAL_ELIGIBLE"),
     ("14", "auto", True, {**seen(unsupported_write=("com.x:new",)), **YES_}, "remote", "BACKEND_FEATURES"),
     ("14", "auto", True, {**seen(unsupported_read=("com.x:new",)), **NO_}, "none", "BACKEND_FEATURES"),
     ("14", "auto", True, {**seen(multihost_active=True), **YES_}, "remote", "MMP_ACTIVE"),
@@ -99,6 +102,8 @@ ROWS: list[tuple[str, str, bool, dict[str, Any], str, str]] = [
     ("14", "auto", True, {**seen(duplicate=True), **YES_}, "remote", "DUPLICATE_GUID"),
     ("14", "auto", True, {**seen(mountpoint_taken=True), **NO_}, "none", "MOUNTPOINT_TAKEN"),
     ("14", "auto", True, {**seen(), **zfs("stub"), **YES_}, "remote", "ZFS_UNUSABLE_STUB"),
+    ("14", "auto", True, {**seen(foreign=True), **YES_}, "remote", "BACKEND_FOREIGN"),
+    ("14", "local", True, seen(foreign=True), "none", "BACKEND_FOREIGN"),
     ("14", "local", True, seen(degraded=True), "none", "BACKEND_DEGRADED"),
     ("14", "local", True, seen(on_source=True), "none", "BACKEND_ON_SOURCE"),
     ("14", "auto", False, {"store": replace(READY, initialised=False), **YES_}, "remote", "STORE_NOT_INITIALISED"),
@@ -119,6 +124,42 @@ def test_row(row: tuple[str, str, bool, dict[str, Any], str, str]) -> None:
     rule, mode, approved, changes, expected, reason = row
     decision = decide(facts(**changes), config(mode, approved=approved))
     assert (decision.mode, decision.reason, decision.rule) == (expected, reason, rule)
+
+
+# Every row of the table in both of its columns: with the endpoint reached and not, where the row says a mode for each.
+def test_rows_with_two_answers_are_tested_in_both() -> None:
+    answers = {rule: {(row[4], row[3].get("endpoint", UNSET).reachable) for row in ROWS if row[0] == rule} for rule in ("12", "13", "14")}
+    assert all(answers[rule] >= {("remote", True), ("none", False)} for rule in answers)
+
+
+@pytest.mark.parametrize("cause", ["on_source", "duplicate", "degraded", "multihost_active", "mmp_refuses", "foreign", "mountpoint_taken"])
+@pytest.mark.parametrize("mode", ["auto", "local"])
+def test_nothing_makes_a_blocked_pool_eligible(mode: str, cause: str) -> None:
+    """Whatever is wrong with the approved pool, no other circumstance leads to it, and no pool has to be imported."""
+    for endpoint in (YES, NO, UNSET):
+        decision = decide(facts(endpoint=endpoint, **seen(**{cause: True})), config(mode, approved=True))
+        assert (decision.mode, decision.backend) == ("remote" if endpoint is YES and mode == "auto" else "none", None)
+
+
+def test_the_pool_to_import_is_named() -> None:
+    assert decide(facts(**seen()), config("local", approved=True)).backend == GUID
+    assert decide(facts(**seen(**IMPORTED)), config("local", approved=True)).backend is None
+    assert decide(facts(store=READY, **seen()), config("auto", approved=True)).backend is None
+    assert decide(facts(endpoint=YES), config("auto", approved=True)).backend is None
+    assert decide(facts(swaps=("/dev/sda3",), **seen()), config("local", approved=True)).backend is None
+
+
+def test_a_pool_that_somebody_else_writes_is_told_and_blocks_only_where_it_must() -> None:
+    stranger = PoolFact("7", "rpool", live_writer=True)
+    decision = decide(facts(endpoint=YES, pools=(POOL, stranger)), config("auto", approved=True))
+    assert (decision.mode, decision.reason) == ("local", "LOCAL_ELIGIBLE")
+    assert [each["text"].split(" (")[0] for each in decision.findings if each["code"] == "POOL_WRITTEN"] == ["the pool rpool"]
+
+
+def test_a_source_pool_that_we_imported_is_no_finding() -> None:
+    ours = Imported("asl_src_7", "7", "ONLINE", None, (), taken=True)
+    assert not {"POOL_IMPORTED", "SOURCE_IMPORTED_RW"} & set(codes(facts(imported=(ours,))))
+    assert "SOURCE_IMPORTED_RW" in codes(facts(imported=(replace(ours, writable=True),)))
 
 
 def test_every_row_is_tested() -> None:

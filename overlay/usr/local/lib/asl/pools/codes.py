@@ -49,6 +49,10 @@ REASONS: dict[str, Reason] = {
     "POOL_INCOMPLETE": Reason(
         "of the pool {name} ({guid}) too many devices are missing: {missing}", "attach them, or images of them; " + _SURVEY
     ),
+    "TOP_LEVEL_MISSING": Reason(
+        "of the pool {name} ({guid}) {seen} of {all} top-level vdevs were seen, and labels do not tell whether the others hold data",
+        "attach them, or images of them; when it is only the log device that is gone: --allow-missing-log, and ZFS refuses if it is not",
+    ),
     "MISSING_LOG": Reason(
         "the log device of the pool {name} ({guid}) is missing: {missing}",
         "attach it, or do without the last seconds of synchronous writes: --allow-missing-log",

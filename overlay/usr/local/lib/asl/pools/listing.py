@@ -18,7 +18,9 @@ from asl.pools.zpool import State
 
 def list_pools(config: Config, *, devices: Sequence[str] = (), root: str = "/") -> dict[str, Any]:
     """``pools``: each with its labels' story (as in a survey), ``imported`` (None, or how), ``approved`` as the backend, and for each role
-    the first thing that would stand against it if it were approved. Whether somebody else writes to it right now is looked at by an import only, since that takes time.
+    the first thing that would stand against it if it were approved (None: nothing).
+
+    Whether somebody else writes to it right now is looked at by an import only, since that takes time.
     """
     pools = []
     for seen in look_at_all(config, devices=devices, root=root):

@@ -74,27 +74,26 @@ def _imported(request: Request, seen: Situation, names: Mapping[str, str]) -> Op
 
 def _labels(request: Request, seen: Situation, pool: Pool, names: Mapping[str, str]) -> Optional[AslError]:
     """What the labels say against a source. DEGRADED, old or partly overwritten labels and a stale member are no obstacle."""
-    hazards = pool["hazards"]
-    missing = (
-        ", ".join(each["path"] or each["guid"] for each in pool["missing"])
-        or f"{pool['top_level_seen']} of {pool['top_level']} top-level vdevs seen"
-    )
-    if "DUPLICATE_GUID" in hazards:
+    held = next((each for each in pool["members"] if each["held_by"]), None)
+    if "DUPLICATE_GUID" in pool["hazards"]:
         return refused("DUPLICATE_GUID", **names)
     if pool["state"] == "destroyed":
         return refused("POOL_DESTROYED", **names)
-    held = next((each for each in pool["members"] if each["held_by"]), None)
     if held is not None:
         return refused("MEMBER_HELD", member=held["path"], holder=held["held_by"], **names)
-    if "INCOMPLETE" in hazards:
-        return (
-            refused("SCAN_INCOMPLETE", devices=", ".join(seen.silent), **names)
-            if seen.silent
-            else refused("POOL_INCOMPLETE", missing=missing, **names)
-        )
-    if "MISSING_LOG" in hazards and not request.allow_missing_log:
-        return refused("MISSING_LOG", missing=missing, **names)
-    return None
+    return _missing(request, seen, pool, names)
+
+
+def _missing(request: Request, seen: Situation, pool: Pool, names: Mapping[str, str]) -> Optional[AslError]:
+    """What is not there. A top-level vdev of which nothing was seen may be the log or hold data: no label of the others tells."""
+    hazards, missing = pool["hazards"], ", ".join(each["path"] or each["guid"] for each in pool["missing"])
+    if "INCOMPLETE" in hazards and seen.silent:
+        return refused("SCAN_INCOMPLETE", devices=", ".join(seen.silent), **names)
+    if "INCOMPLETE" in hazards and pool["top_level_seen"] == pool["top_level"]:
+        return refused("POOL_INCOMPLETE", missing=missing, **names)
+    if "INCOMPLETE" in hazards and not request.allow_missing_log:
+        return refused("TOP_LEVEL_MISSING", seen=pool["top_level_seen"], all=pool["top_level"], **names)
+    return refused("MISSING_LOG", missing=missing, **names) if "MISSING_LOG" in hazards and not request.allow_missing_log else None
 
 
 def _source(request: Request, seen: Situation, pool: Pool, names: Mapping[str, str]) -> Optional[AslError]:

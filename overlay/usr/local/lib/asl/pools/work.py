@@ -208,6 +208,7 @@ class _Import:
 
 _NOTES = {
     "DEGRADED": "devices are missing, but what is there is enough",
+    "INCOMPLETE": "without the top-level vdev that was not seen; if that was its log, the last seconds of synchronous writes are missing",
     "MISSING_LOG": "without its log device the last seconds of synchronous writes are missing",
     "LABELS_PARTIAL": "a device has fewer than four good labels",
     "MEMBER_STALE": "a device was left behind by the others and holds an older state",

@@ -114,7 +114,6 @@ SAID = (
     ("a pool with that name", "NAME_TAKEN"),
     ("unsupported feature", "FEATURES_UNSUPPORTED"),
     ("feature(s) not supported", "FEATURES_UNSUPPORTED"),
-    ("no such pool", "NO_SUCH_POOL"),
 )
 
 

@@ -51,9 +51,7 @@ def render(result: Mapping[str, Any]) -> str:
     rows: list[Sequence[object]] = [("block", "size", "artifacts", "reached", "not reached")]
     most = sorted(result["blocks"], key=lambda each: -each["bytes_unreached"])
     for each in most[:SHOWN]:
-        rows.append(
-            (each["block"][:16], size(each["size"]), each["artifacts"], size(each["bytes_reached"]), size(each["bytes_unreached"]))
-        )
+        rows.append((each["block"][:16], size(each["size"]), each["artifacts"], size(each["bytes_reached"]), size(each["bytes_unreached"])))
     parts = [head, table(rows, right=(1, 2, 3, 4)) if most else ""]
     if len(most) > SHOWN:
         parts.append(f"… and {len(most) - SHOWN} more: --json lists them")

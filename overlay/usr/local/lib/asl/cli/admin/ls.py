@@ -47,16 +47,12 @@ def run(args: argparse.Namespace, context: Context) -> int:
         else:
             shown = where if args.recursive or top.type != tree.DIRECTORY else entry.name
             context.text(_line(shown or entry.name, entry, args.long))
-    context.document(
-        {"snapshot": str(part.snapshot.id), "source": part.spec, "path": os.fsdecode(path), "entries": rows, "losses": losses}
-    )
+    context.document({"snapshot": str(part.snapshot.id), "source": part.spec, "path": os.fsdecode(path), "entries": rows, "losses": losses})
     context.text(losses_text(losses))
     return 1 if losses else 0
 
 
-def _below(
-    store: Payloads, top: Entry, path: bytes, recursive: bool, losses: list[dict[str, str]]
-) -> Iterator[tuple[bytes, Entry]]:
+def _below(store: Payloads, top: Entry, path: bytes, recursive: bool, losses: list[dict[str, str]]) -> Iterator[tuple[bytes, Entry]]:
     """(path, entry) of everything in the directory TOP, in order; damaged nodes are put into LOSSES."""
     from asl.formats import tree
     from asl.restore import ranges
