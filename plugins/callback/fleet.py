@@ -202,11 +202,13 @@ class CallbackModule(Default):
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:
         self._screen.clear()
-        if len(self._fleet.hosts) <= self.get_option("group_beyond") or self._verbose:
+        # Not the default recap: for a host that was put aside it says "rescued=1", which is the last word that host should get.
+        if self._verbose or not self._fleet.hosts:
             super().v2_playbook_on_stats(stats)
         else:
             self._display.banner("PLAY RECAP")
-            self._display.display("\n".join(_fleet_view.grouped(self._fleet)) + "\n")
+            lines = _fleet_view.recap(self._fleet, self._counted(stats))
+            self._display.display("\n".join([*lines, _fleet_view.summary(self._fleet)]) + "\n")
         self._tell("end", counts={stage: len(hosts) for stage, hosts in self._fleet.stages().items()})
 
     # What is ours.
@@ -286,6 +288,11 @@ class CallbackModule(Default):
             self._display.display(f"{result.host.get_name()}: {text}")
         else:
             self._display.display(f"{result.host.get_name()}:\n" + "\n".join(f"  {line}" for line in text.splitlines()))
+
+    @staticmethod
+    def _counted(stats: t.Any) -> dict[str, dict[str, int]]:
+        """What Ansible counted for each host."""
+        return {name: stats.summarize(name) for name in stats.processed}
 
     def _draw(self) -> None:
         """The live lines, where there is a terminal."""

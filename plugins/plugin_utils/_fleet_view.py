@@ -14,6 +14,7 @@ from ansible_collections.asl.rescue.plugins.plugin_utils._report import printabl
 BAR = 20
 NAME = 28
 SLOWEST = 5
+RECAP = 20
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -103,6 +104,16 @@ def grouped(fleet: Fleet) -> list[str]:
         name, doing = columns(slow)
         lines += ["slowest:", *("  " + printable(live(host, name, doing)) for host in slow)]
     return lines
+
+
+def recap(fleet: Fleet, counted: t.Mapping[str, t.Mapping[str, int]]) -> list[str]:
+    """How the run ended: a line for each stage, the hosts in it by name as far as there is room, and how many hosts were changed."""
+    lines = []
+    for stage, hosts in fleet.stages().items():
+        shown = ", ".join(host.name for host in hosts[:RECAP]) + (f", and {len(hosts) - RECAP} more" if len(hosts) > RECAP else "")
+        lines.append(printable(f"{stage:<12} {len(hosts):>6}  {shown}"))
+    changed = sum(1 for name in fleet.hosts if counted.get(name, {}).get("changed"))
+    return [*lines, f"{'changed':<12} {changed:>6}"]
 
 
 def block(fleet: Fleet, width: int, height: int, group_beyond: int) -> list[str]:
