@@ -16,7 +16,7 @@ MAX_LINES, MAX_FUNCTION = 400, 40
 
 # Room → the rooms it may import, beside itself. Not named here means: nothing of the engine. Imports lead downwards only.
 COMMON = {"errors", "names", "paths"}
-MACHINE = {"errors", "names", "paths", "system", "config", "deadline"}
+MACHINE = {"errors", "names", "paths", "system", "config", "deadline", "endpoint"}
 STORING = {*COMMON, "formats", "kernel", "backends", "store"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -24,7 +24,9 @@ ALLOWED: dict[str, set[str]] = {
     "names": {"errors"},
     "formats": {"errors", "names"},
     "kernel": {"errors"},
-    "backends": {"errors", "names", "formats"},
+    "endpoint": {"errors", "deadline"},
+    "tokens": {"errors", "names", "formats"},
+    "backends": {"errors", "names", "formats", "endpoint"},
     "store": {*COMMON, "formats", "kernel", "backends"},
     "imported": {"errors", "paths", "system"},
     "sources": {*MACHINE, "formats", "imported"},

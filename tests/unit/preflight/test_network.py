@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
+from asl import endpoint
 from asl.preflight import network
 
 # The validity of a certificate that is not valid yet, or no longer, is fixed by openssl ca's own dates.
@@ -210,7 +211,7 @@ def test_nobody_listens(authority: Authority) -> None:
 
 
 def test_a_server_that_accepts_and_is_silent(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "TLS_SECONDS", 0.3)
+    monkeypatch.setattr(endpoint, "TLS_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found = network.check(f"https://127.0.0.1:{listener.getsockname()[1]}", authority.root)
     assert (found.reachable, found.reason) == (False, "ENDPOINT_TLS")

@@ -38,6 +38,7 @@ TOOLS: dict[str, tuple[str, dict[str, str]]] = {
             "unpin": "take the mark away again",
             "pool": "list ZFS pools, import them as a source or as the backend, export them",
             "tombstone": "hide an artifact, or lift the tombstone again",
+            "token": "make keys and capability tokens for a gateway, and show what a token allows",
         },
     ),
     "asl-debug": (
