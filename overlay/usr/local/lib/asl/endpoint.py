@@ -39,14 +39,17 @@ Address = tuple[int, Any]
 
 
 class Unreachable(Unavailable):
-    """The endpoint cannot be reached; `reason` names the step."""
+    """The endpoint cannot be reached; `reason` names the step. `lasting`: trying again changes nothing."""
 
     default_reason = "ENDPOINT_TCP"
+    lasting = False
 
 
-def unreachable(reason: str, detail: str) -> Unreachable:
+def unreachable(reason: str, detail: str, *, lasting: bool = False) -> Unreachable:
     """The error of one step, with what to do next."""
-    return Unreachable(detail, reason=reason, hint=HINTS[reason])
+    error = Unreachable(detail, reason=reason, hint=HINTS[reason])
+    error.lasting = lasting
+    return error
 
 
 def trust(ca: Optional[str]) -> ssl.SSLContext:
@@ -55,7 +58,7 @@ def trust(ca: Optional[str]) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ssl.SSLError) as error:
         why = "holds no certificate that can be read" if isinstance(error, ssl.SSLError) else (error.strerror or str(error)).lower()
-        raise unreachable("ENDPOINT_CA", f"remote.ca {ca}: {why}") from error
+        raise unreachable("ENDPOINT_CA", f"remote.ca {ca}: {why}", lasting=True) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -102,8 +105,9 @@ def handshake(connection: socket.socket, context: ssl.SSLContext, host: str) -> 
         return context.wrap_socket(connection, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         if error.verify_code == NOT_YET_VALID:
-            raise unreachable("CLOCK_SKEW", f"to our clock the certificate of {host} is not valid yet, so the clock is behind") from error
-        raise unreachable("ENDPOINT_TLS", f"the certificate of {host} is not trusted: {error.verify_message}") from error
+            what = f"to our clock the certificate of {host} is not valid yet, so the clock is behind"
+            raise unreachable("CLOCK_SKEW", what, lasting=True) from error
+        raise unreachable("ENDPOINT_TLS", f"the certificate of {host} is not trusted: {error.verify_message}", lasting=True) from error
     except (OSError, ValueError) as error:
         raise unreachable("ENDPOINT_TLS", f"{host} does not speak TLS with us: {words(error)}") from error
 

@@ -122,6 +122,21 @@ class Posix(PosixReads):
         finally:
             staged.drop()
 
+    def take(self, path: str, name: str) -> None:
+        """Make the file at PATH, which is synced and on this very file system, NAME: create-only. PATH stays. Raises Conflict."""
+        target = self._at(name)
+        try:
+            try:
+                os.link(path, target)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.link(path, target)
+        except FileExistsError as error:
+            raise Conflict(f"{self.root}: {name} exists") from error
+        except OSError as error:
+            raise failure(f"{self.root}: cannot publish {name}", error) from error
+        self.ensure(name)
+
     def ensure(self, name: str) -> None:
         folder = os.path.dirname(self._at(name))
         self._unsynced.add(folder)
@@ -243,21 +258,13 @@ class PosixStaged:
         return self._fd
 
     def publish(self, name: str) -> None:
-        target = os.path.join(self._backend.root, name)
         try:
             os.fsync(self._fd)
-            try:
-                os.link(self._path, target)
-            except FileNotFoundError:
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                os.link(self._path, target)
-        except FileExistsError as error:
-            raise Conflict(f"{self._backend.root}: {name} exists") from error
+            self._backend.take(self._path, name)
         except OSError as error:
             raise failure(f"{self._backend.root}: cannot publish {name}", error) from error
         finally:
             self.drop()
-        self._backend.ensure(name)
 
     def drop(self) -> None:
         if self._fd >= 0:

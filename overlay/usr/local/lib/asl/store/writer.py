@@ -13,6 +13,7 @@ A failed write or barrier is final for the writer: the kernel may have dropped t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from asl.errors import AslError, Conflict, Unavailable
 from asl.formats import artifact, records, segment
 from asl.formats import log as log_format
 from asl.formats.artifact import Buffer
-from asl.formats.snapshot import About
+from asl.formats.snapshot import About, Checkpoint
 from asl.kernel import Spans
 from asl.names import Digest
 from asl.store import adopt, merge, recovery
@@ -40,6 +41,8 @@ LARGE = 8 * 1024 * 1024
 BLOCKS_PER_COMMIT = 16
 # Artifacts between two commits, at most about so many: each costs some 300 bytes of memory until it is in a segment.
 ARTIFACTS_PER_COMMIT = 100_000
+# Attempts to append where no lock keeps other writers off; each one lost is one of theirs won.
+MOST_RACES = 1000
 
 
 class Writer(Reader):
@@ -47,7 +50,8 @@ class Writer(Reader):
 
     backend: Adds
 
-    def __init__(self, backend: Adds, *, block_size: int = DEFAULT_BLOCK_SIZE) -> None:
+    def __init__(self, backend: Adds, *, block_size: int = DEFAULT_BLOCK_SIZE, adopting: bool = True) -> None:
+        """ADOPTING: take in blocks that no segment names. A gateway does not: its clients send the segments of their blocks later."""
         super().__init__(backend, State())
         self._packer = Packer(backend, block_size)
         self._pending: dict[Digest, Optional[segment.Location]] = {}
@@ -61,7 +65,7 @@ class Writer(Reader):
             recovery.write_missing_checkpoint(backend, self.state)
             backend.sweep()
         self.index.follow(self.state)
-        self.adopted = self._adopt()
+        self.adopted = self._adopt() if adopting else 0
 
     def __enter__(self) -> Writer:
         return self
@@ -171,7 +175,8 @@ class Writer(Reader):
             data = segment.encode(entries, kernel.load().filter)
             segment_id = self._publish_segment(data)
             self.backend.barrier()
-            self._append([(records.SEGMENT_SEAL, records.Seal(segment_id, hashlib.sha256(data).digest()).encode())])
+            digest = hashlib.sha256(data).digest()
+            self._append_what(lambda: self._sealing(segment_id, digest))
         self._pending.clear()
         self._sealed_blocks = 0
         return bool(entries)
@@ -189,10 +194,50 @@ class Writer(Reader):
                 return segment_id
 
     def _append(self, payloads: Sequence[tuple[int, bytes]]) -> None:
+        self._append_what(lambda: payloads)
+
+    def _append_what(self, make: Callable[[], Sequence[tuple[int, bytes]]]) -> None:
+        """Append the records that MAKE gives for the state it finds."""
         with self.backend.lock():
-            self._catch_up()
-            self._append_locked(payloads)
+            self._append_made(make)
         self.index.follow(self.state)
+
+    def _append_made(self, make: Callable[[], Sequence[tuple[int, bytes]]]) -> None:
+        """As _append_what(), within the lock. The records are made anew when another writer was first all the same: where a backend
+        has no lock, create-only decides."""
+        for _ in range(MOST_RACES):
+            self._catch_up()
+            try:
+                return self._append_locked(make())
+            except Conflict:  # also when the answer to our own append was lost: MAKE sees it in the state
+                continue
+        raise Unavailable(f"{self.backend.location}: the log grows faster than it can be added to", reason="BUSY", hint="try again")
+
+    def _sealing(self, number: int, digest: bytes) -> Sequence[tuple[int, bytes]]:
+        """The record that makes segment NUMBER visible, unless it is."""
+        if self.state.segments.get(number) == digest:
+            return []
+        return [(records.SEGMENT_SEAL, records.Seal(number, digest).encode())]
+
+    def refresh(self) -> None:
+        """See what others have made visible since. Needs no lock."""
+        recovery.refresh(self.backend, self.state)
+        self.index.follow(self.state)
+
+    def add_segment(self, data: bytes) -> int:
+        """Make the segment DATA visible, which somebody else has built over blocks that are durable; its id. Raises Unavailable.
+
+        Asked again with the same bytes it finds them sealed, and appends nothing."""
+        digest = hashlib.sha256(data).digest()
+        with self._guard():
+            self.refresh()
+            for number, known in self.state.segments.items():
+                if known == digest:
+                    return number
+            number = self._publish_segment(data)
+            self.backend.barrier()
+            self._append_what(lambda: self._sealing(number, digest))
+        return number
 
     def _catch_up(self) -> None:
         recovery.refresh(self.backend, self.state)
@@ -213,27 +258,35 @@ class Writer(Reader):
         with self._guard():
             self._commit()
             merge.merge_segments(self)
+            made: list[Checkpoint] = []
+
+            def anchor() -> Sequence[tuple[int, bytes]]:
+                if made and any(each.id == made[0].snapshot and each.about == about for each in self.state.snapshots):
+                    return []
+                made[:] = [self.state.checkpoint()]
+                root = hashlib.sha256(made[0].encode()).digest()
+                return [(records.SNAPSHOT_ANCHOR, records.Anchor(made[0].snapshot, root, about.encode()).encode())]
+
             with self.backend.lock():
-                self._catch_up()
-                checkpoint = self.state.checkpoint()
-                data = checkpoint.encode()
-                anchor = records.Anchor(checkpoint.snapshot, hashlib.sha256(data).digest(), about.encode())
-                self._append_locked([(records.SNAPSHOT_ANCHOR, anchor.encode())])
-                self.backend.create(layout.snapshot(checkpoint.snapshot), data)
+                self._append_made(anchor)
+                with contextlib.suppress(Conflict):  # another writer saw it missing, and wrote the very same file
+                    self.backend.create(layout.snapshot(made[0].snapshot), made[0].encode())
                 self.backend.barrier()
             self.index.follow(self.state)
-        return self.state.snapshots[-1]
+        return next(each for each in reversed(self.state.snapshots) if each.id == made[0].snapshot)
 
     def replace_segments(self, old: Sequence[int], data: bytes) -> None:
         """Make the segment DATA visible and OLD invisible, in one step. Used by merge."""
         segment_id = self._publish_segment(data)
         self.backend.barrier()
-        with self.backend.lock():
-            self._catch_up()
-            if all(number in self.state.segments for number in old):  # else another writer merged them meanwhile
-                seal = records.Seal(segment_id, hashlib.sha256(data).digest()).encode()
-                self._append_locked([(records.SEGMENT_SEAL, seal), (records.SEGMENT_DROP, records.encode_drop(old))])
-        self.index.follow(self.state)
+
+        def drop() -> Sequence[tuple[int, bytes]]:
+            if not all(number in self.state.segments for number in old):
+                return []  # another writer merged them meanwhile
+            seal = records.Seal(segment_id, hashlib.sha256(data).digest()).encode()
+            return [(records.SEGMENT_SEAL, seal), (records.SEGMENT_DROP, records.encode_drop(old))]
+
+        self._append_what(drop)
 
     def record(self, kind: int, payload: bytes) -> None:
         """Append one record of policy (tombstone, lift, pin, unpin)."""

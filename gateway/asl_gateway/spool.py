@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Uploads in the making: one file for each (token, object), grown at its end, hashed while it grows.
+
+A connection never owns a file: it adds bytes at the offset where it believes the file ends, and learns when another was faster. So a
+stalled connection hinders nobody, and two of them never mix their bytes. What belongs to different tokens is kept apart: nobody can
+spoil what another sends. A file that nobody adds to for two days is swept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+
+from asl.backends.posix import failure
+from asl.errors import Conflict, Unavailable
+
+FORGOTTEN = 2 * 86400
+_PIECE = 1024 * 1024
+
+
+def wrong_offset(end: int) -> Conflict:
+    """The error for an upload that does not begin where the last one ended."""
+    return Conflict(
+        f"the upload goes on at {end}", reason="UPLOAD_OFFSET", hint="send from Upload-Offset on", offset=end, header_Upload_Offset=end
+    )
+
+
+class Spool:
+    """The folder of the uploads. Any number of processes may share it."""
+
+    def __init__(self, folder: str, space: int = 0) -> None:
+        self.folder, self._space = folder, space
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise failure(f"{folder}: cannot keep uploads there", error) from error
+
+    def path(self, owner: str, kind: str, name: str) -> str:
+        """The file of an upload. OWNER is the id of a token, NAME 64 hex characters."""
+        return os.path.join(self.folder, f"{kind}-{owner}-{name}")
+
+    def offset(self, path: str) -> int:
+        """How many bytes of the upload are there."""
+        try:
+            return os.stat(path).st_size
+        except OSError:
+            return 0
+
+    def check_space(self) -> None:
+        """Refuse a new upload when the unfinished ones take all the room they may. Raises Unavailable (QUOTA)."""
+        if self._space and sum(entry.stat().st_size for entry in os.scandir(self.folder)) >= self._space:
+            raise Unavailable("unfinished uploads take all the room they may have", reason="QUOTA", hint="try again later")
+
+    def drop(self, path: str) -> None:
+        """Forget an upload."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+    def sweep(self) -> int:
+        """Remove what nobody goes on with; the number."""
+        removed = 0
+        for entry in os.scandir(self.folder):
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat().st_mtime > FORGOTTEN:
+                    os.unlink(entry.path)
+                    removed += 1
+        return removed
+
+
+class Upload:
+    """One connection that adds to an upload from OFFSET on. Blocking: to be used in threads, one at a time."""
+
+    def __init__(self, path: str, offset: int) -> None:
+        self.path, self.at = path, offset
+        self.hasher = hashlib.sha256()
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise failure("cannot keep the upload", error) from error
+        try:
+            if os.fstat(self._fd).st_size != offset:
+                raise wrong_offset(os.fstat(self._fd).st_size)
+            done = 0
+            while done < offset:
+                piece = os.pread(self._fd, min(_PIECE, offset - done), done)
+                if not piece:
+                    raise wrong_offset(done)
+                self.hasher.update(piece)
+                done += len(piece)
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Add PIECES. Raises Conflict when another connection has added since, Unavailable when there is no room."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                end = os.fstat(self._fd).st_size
+                if end != self.at or not os.fstat(self._fd).st_nlink:
+                    raise wrong_offset(end)
+                for piece in pieces:
+                    view = memoryview(piece)
+                    while view:
+                        view = view[os.pwrite(self._fd, view, self.at + len(piece) - len(view)) :]
+                    self.at += len(piece)
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+        except OSError as error:
+            raise failure("cannot keep the upload", error) from error
+        for piece in pieces:
+            self.hasher.update(piece)
+
+    def sync(self) -> None:
+        """Make the bytes durable."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise failure("cannot keep the upload", error) from error
+
+    def close(self) -> None:
+        """Let go of the file; what was added stays."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

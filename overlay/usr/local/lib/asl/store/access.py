@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opening what lies behind a URL: the same stores, through a gateway."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from asl.backends.gateway import Gateway, GatewayReads
+from asl.backends.https import Remote
+from asl.errors import Usage
+from asl.store.remote import BLOCK_SIZE, RemoteWriter
+
+
+def is_remote(location: str) -> bool:
+    """True when LOCATION is a URL."""
+    return "://" in location
+
+
+def gateway(location: str, remote: Optional[Remote]) -> Gateway:
+    """The gateway at the URL LOCATION. Raises Usage, Unavailable."""
+    if not location.startswith("https://"):
+        raise Usage(f"{location}: a store is a directory or an https:// URL", reason="BAD_STORE", hint="plain http protects neither data nor token")
+    if remote is None:
+        raise Usage(f"{location}: nothing says how to reach it", reason="BAD_STORE", hint="set remote.token-file and remote.ca")
+    return Gateway(remote)
+
+
+def reads(location: str, remote: Optional[Remote]) -> GatewayReads:
+    """A domain to read from."""
+    return GatewayReads(gateway(location, remote))
+
+
+def writer(location: str, remote: Optional[Remote], block_size: Optional[int]) -> RemoteWriter:
+    """A domain to add to."""
+    opened = gateway(location, remote)
+    return RemoteWriter(opened, block_size=block_size or BLOCK_SIZE, connections=opened.remote.connections)
