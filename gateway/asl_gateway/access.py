@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 import time
 
-from asl import tokens
-from asl.tokens import BadToken, Claims
 from starlette.requests import Request
 
+from asl import tokens
+from asl.tokens import BadToken, Claims
 from asl_gateway.settings import secret
 
 

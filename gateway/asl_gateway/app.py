@@ -9,17 +9,17 @@ import re
 import time
 from collections.abc import AsyncIterator
 
-from asl.errors import AslError, NotFound, Unavailable, Usage
-from asl.formats import canonical
-from asl.names import reference_text
-from asl.store.state import Snapshot
-from asl.tokens import ADD, READ, Claims
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from asl.errors import AslError, NotFound, Unavailable, Usage
+from asl.formats import canonical
+from asl.names import reference_text
+from asl.store.state import Snapshot
+from asl.tokens import ADD, READ, Claims
 from asl_gateway import API, VERSION, artifacts, bodies, openapi, reads, receipts, uploads
 from asl_gateway.access import Access
 from asl_gateway.domain import Domain, open_domains
@@ -130,6 +130,12 @@ class Gateway:
             raise NotFound("no such snapshot is sealed", reason="NO_SNAPSHOT", hint="seal it")
         return await self._receipt(domain, snapshot, False)
 
+    async def known(self, request: Request) -> Response:
+        """Whether a snapshot of these sources with these labels is sealed; nothing else about it."""
+        domain, _ = self._domain(request, ADD, READ)
+        body = await self._about(request)
+        return document({"known": await run_in_threadpool(domain.knows, body)})
+
     async def _about(self, request: Request) -> bytes:
         body = await bodies.whole(request, MOST_ABOUT, self.settings.request_idle)
         try:
@@ -209,6 +215,7 @@ def routes(gateway: Gateway) -> list[Route]:
         Route("/v1/artifacts/{ref}", gateway.artifact),
         Route(own + "/missing", gateway.missing, methods=["POST"]),
         Route(own + "/snapshots/find", gateway.find, methods=["POST"]),
+        Route(own + "/snapshots/known", gateway.known, methods=["POST"]),
         Route(own + "/snapshots", gateway.seal, methods=["POST"]),
         Route(own + "/{folder}", gateway.listing),
         Route(own + "/{folder}/{name}", gateway.object, methods=["GET", "PUT"]),
@@ -223,4 +230,4 @@ def application(gateway: Gateway) -> Starlette:
         yield
 
     handlers = {AslError: _failed, 404: _unknown, 405: _method}
-    return Starlette(routes=routes(gateway), exception_handlers=handlers, lifespan=life)  # type: ignore[arg-type]
+    return Starlette(routes=routes(gateway), exception_handlers=handlers, lifespan=life)

@@ -9,10 +9,10 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from asl.errors import AslError, Unavailable
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from asl.errors import AslError, Unavailable
 from asl_gateway.observe import request_line
 from asl_gateway.problems import answer
 

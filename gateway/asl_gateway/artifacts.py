@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-from asl.errors import AslError, NotFound, Usage
-from asl.formats import artifact
-from asl.names import parse_reference, reference_text
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from asl.errors import AslError, NotFound, Usage
+from asl.formats import artifact
+from asl.names import parse_reference, reference_text
 from asl_gateway import bodies
 from asl_gateway.domain import Domain
 from asl_gateway.problems import document

@@ -8,8 +8,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 
-from asl.errors import Unavailable, Usage
 from starlette.requests import ClientDisconnect, Request
+
+from asl.errors import Unavailable, Usage
 
 _NUMBER = re.compile(r"[0-9]{1,15}\Z")
 

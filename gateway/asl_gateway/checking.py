@@ -20,7 +20,6 @@ from asl.backends.base import Reads
 from asl.errors import AslError, Damaged, Unsupported
 from asl.formats import block, segment
 from asl.names import BlockID, Digest
-
 from asl_gateway.problems import Invalid, invalid
 
 # Artifacts whose places are remembered, some 150 bytes each.
@@ -37,7 +36,7 @@ class Checker:
         self._count = 0
         self._mutex = threading.Lock()
 
-    def block(self, path: str, block_id: bytes) -> None:
+    def check_block(self, path: str, block_id: bytes) -> None:
         """Check the whole block in the file PATH, whose SHA-256 is BLOCK_ID. Raises Invalid."""
         with open(path, "rb") as file:
             if not os.fstat(file.fileno()).st_size:
@@ -55,7 +54,7 @@ class Checker:
                 _, dropped = self._known.popitem(last=False)
                 self._count -= len(dropped)
 
-    def segment(self, data: bytes, backend: Reads) -> list[bytes]:
+    def check_segment(self, data: bytes, backend: Reads) -> list[bytes]:
         """Check every entry of the segment DATA against the blocks in BACKEND; its digests. Raises Invalid (SEGMENT_…)."""
         try:
             shape = segment.check(data)

@@ -16,13 +16,12 @@ from collections.abc import Iterator, Sequence
 
 from asl.backends import layout
 from asl.errors import Conflict, Damaged, NotFound, Unavailable
-from asl.formats import artifact
+from asl.formats import artifact, canonical
 from asl.formats.snapshot import About
 from asl.names import BlockID, check_domain, reference_text
 from asl.store import Writer, marker, merge, recovery
 from asl.store.reach import Lost, Walk
-from asl.store.state import Snapshot
-
+from asl.store.state import Snapshot, find_equal
 from asl_gateway import lookup
 from asl_gateway.checking import Checker
 from asl_gateway.places import Place, Takes
@@ -104,7 +103,7 @@ class Domain:
         """Check the whole UPLOAD and make it a block; False when it was there. Raises Invalid."""
         self._digest_fits(upload, block_id)
         try:
-            self._checker.block(upload.path, block_id)
+            self._checker.check_block(upload.path, block_id)
         except Invalid:
             self.spool.drop(upload.path)
             raise
@@ -134,7 +133,7 @@ class Domain:
         with open(upload.path, "rb") as file:
             data = file.read()
         try:
-            digests = self._checker.segment(data, self.backend())
+            digests = self._checker.check_segment(data, self.backend())
         except Invalid:
             self.spool.drop(upload.path)
             raise
@@ -178,11 +177,15 @@ class Domain:
         return about
 
     def _sealed(self, about: About) -> Snapshot | None:
-        wanted = (about.manifest, about.domain, about.sources, dict(about.labels))
-        for each in reversed(self.view().state.snapshots):
-            if (each.about.manifest, each.about.domain, each.about.sources, dict(each.about.labels)) == wanted:
-                return each
-        return None
+        return find_equal(self.view().state.snapshots, about)
+
+    def knows(self, body: bytes) -> bool:
+        """True when a snapshot with the domain, sources and labels in BODY is sealed. Raises Invalid."""
+        value = canonical.decode(body, "the body")
+        if set(value) != {"domain", "sources", "labels"} or not isinstance(value["sources"], list) or not isinstance(value["labels"], dict):
+            raise Invalid("the body has other keys than domain, sources and labels", reason="BAD_BODY")
+        asked = (value["domain"], value["sources"], value["labels"])
+        return any((each.about.domain, list(each.about.sources), dict(each.about.labels)) == asked for each in self.view().state.snapshots)
 
     def _reach(self, about: About) -> None:
         """See that everything the snapshot reaches is visible. What was seen to be whole is not walked a second time."""

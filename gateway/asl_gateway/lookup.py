@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+
 from asl.formats import segment
 from asl.store.index import Segment
 
@@ -30,7 +31,7 @@ class Table:
             return np.zeros(len(wanted), bool)
         at = np.searchsorted(self._prefixes, prefixes)
         np.minimum(at, len(self._prefixes) - 1, out=at)
-        found = self._prefixes[at] == prefixes
+        found: np.ndarray = self._prefixes[at] == prefixes
         hits = np.flatnonzero(found)
         found[hits] = (self._digests[at[hits]] == wanted[hits]).all(axis=1)
         return found

@@ -9,9 +9,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from asl.errors import AslError, Usage
-
 from asl_gateway import VERSION, observe
 from asl_gateway.places import open_place
 from asl_gateway.settings import DEFAULT, Settings, load
@@ -96,7 +96,8 @@ def _tls(settings: Settings) -> None:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(settings.tls_certificate or "", settings.tls_key)
     except (OSError, ssl.SSLError) as error:
         why = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise Usage(f"the TLS certificate and key cannot be used: {why}", reason="TLS_FILES", hint="check tls.certificate, tls.key") from error
+        what = f"the TLS certificate and key cannot be used: {why}"
+        raise Usage(what, reason="TLS_FILES", hint="check tls.certificate and tls.key") from error
 
 
 def serve(settings: Settings) -> dict[str, str]:
@@ -122,8 +123,10 @@ def replica() -> object:
     from asl_gateway.app import Gateway, application
     from asl_gateway.around import Around
 
-    values = json.loads(os.environ["ASL_GATEWAY_SETTINGS"])
-    settings = Settings(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    values: dict[str, Any] = json.loads(os.environ["ASL_GATEWAY_SETTINGS"])
+    for key in ("listen", "domains"):
+        values[key] = tuple(values[key])
+    settings = Settings(**values)
     observe.configure(settings.log_level)
     gateway = Gateway.of(settings, open_place(settings))
     return Around(application(gateway), gateway)

@@ -19,17 +19,17 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        words = {"registry": self.registry}
-        self._requests = Counter("asl_gateway_requests", "Requests answered", ["call", "method", "status"], **words)
+        here = self.registry
+        self._requests = Counter("asl_gateway_requests", "Requests answered", ["call", "method", "status"], registry=here)
         self._seconds = Histogram(
             "asl_gateway_request_seconds", "Time to the end of the answer", ["call"],
-            buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600), **words,
+            buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600), registry=here,
         )  # fmt: skip
-        self._objects = Counter("asl_gateway_objects_stored", "Blocks and segments that were new", ["domain", "kind"], **words)
-        self._bytes = Counter("asl_gateway_bytes_stored", "Bytes of new blocks and segments", ["domain", "kind"], **words)
-        self._asked = Counter("asl_gateway_digests_asked", "Digests in questions for what is missing", ["domain"], **words)
-        self._sealed = Counter("asl_gateway_snapshots_sealed", "Snapshots sealed", ["domain"], **words)
-        self.running = Gauge("asl_gateway_requests_running", "Requests being worked on", **words)
+        self._objects = Counter("asl_gateway_objects_stored", "Blocks and segments that were new", ["domain", "kind"], registry=here)
+        self._bytes = Counter("asl_gateway_bytes_stored", "Bytes of new blocks and segments", ["domain", "kind"], registry=here)
+        self._asked = Counter("asl_gateway_digests_asked", "Digests in questions for what is missing", ["domain"], registry=here)
+        self._sealed = Counter("asl_gateway_snapshots_sealed", "Snapshots sealed", ["domain"], registry=here)
+        self.running = Gauge("asl_gateway_requests_running", "Requests being worked on", registry=here)
 
     def stored(self, domain: str, kind: str, size: int) -> None:
         """SIZE bytes of a new object; 0: it was there."""

@@ -14,7 +14,10 @@ _ERROR = {
     "required": ["error", "reason", "hint"],
     "properties": {"error": {"type": "string"}, "reason": {"type": "string"}, "hint": {"type": ["string", "null"]}},
 }
-_REFUSED = {"description": "Refused; the reason says why", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+_REFUSED = {
+    "description": "Refused; the reason says why",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
 
 
 def _path(name: str, pattern: str, text: str) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def _upload(kind: str, text: str) -> dict[str, Any]:
     return found
 
 
-def _listing(folder: str) -> dict[str, Any]:
+def _listing(folder: str) -> Any:
     after = {"name": "after", "in": "query", "required": False, "schema": {"type": "string", "maxLength": 100}}
     return _call(f"A page of names in {folder}", {"200": "names, next"}, _DOMAIN, after, verb="read")
 
@@ -64,6 +67,7 @@ def _single(text: str) -> dict[str, Any]:
 
 
 _ABOUT = {"application/json": {"schema": {"type": "object", "required": ["domain", "manifest", "receipt", "sources", "labels"]}}}
+_KNOWN = {"application/json": {"schema": {"type": "object", "required": ["domain", "labels", "sources"]}}}
 _RECEIPT = {"200": "It is sealed already: its receipt", "201": "It is sealed now: its receipt"}
 _NUMBER = _path("number", "^[0-9]{12}$", "the number of the object in the store")
 _REF = _path("ref", "^0001[0-9a-f]{64}$", "a reference")
@@ -95,6 +99,10 @@ _PATHS: dict[str, Any] = {
     "/v1/{domain}/snapshots/find": {
         "post": _call("The receipt of the snapshot with this content, sources and labels", {"200": _RECEIPT["200"]},
                       _DOMAIN, verb="add", body=_ABOUT),
+    },
+    "/v1/{domain}/snapshots/known": {
+        "post": _call("Whether a snapshot of these sources with these labels is sealed", {"200": "known"},
+                      _DOMAIN, verb="add", body=_KNOWN),
     },
     "/v1/{domain}/blocks": {"get": _listing("blocks")},
     "/v1/{domain}/segments": {"get": _listing("segments")},

@@ -10,7 +10,6 @@ from typing import Protocol
 from asl.backends.base import Adds
 from asl.backends.posix import Posix
 from asl.store import init_store
-
 from asl_gateway.settings import Settings
 
 
@@ -18,7 +17,7 @@ class Takes(Adds, Protocol):
     """What the gateway needs beyond asl.backends.base.Adds. One instance a thread."""
 
     def take(self, path: str, name: str) -> None:
-        """Make the synced file at PATH (in the spool of this place) NAME, create-only; durable from the next barrier on. Raises Conflict."""
+        """Make the synced file at PATH (in the spool of this place) NAME, create-only; durable from the next barrier. Raises Conflict."""
 
 
 class Place(Protocol):

@@ -8,9 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.responses import Response
+
 from asl.errors import AslError, Conflict, NotFound, Unavailable, Usage
 from asl.tokens import BadToken
-from starlette.responses import Response
 
 # Reasons whose status differs from that of their family.
 _STATUS = {

@@ -8,12 +8,12 @@ import itertools
 import re
 from collections.abc import Callable
 
-from asl.backends import layout
-from asl.errors import NotFound, Unavailable, Usage
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from asl.backends import layout
+from asl.errors import NotFound, Unavailable, Usage
 from asl_gateway.domain import Domain
 from asl_gateway.problems import document
 

@@ -97,8 +97,8 @@ def load(path: str | None = None, overrides: Mapping[str, str] | None = None) ->
     parse.refuse_unknown(entries, KEYS)
     settings = Settings(**{KEYS[key][0]: convert(key, entry, KEYS[key][1]) for key, entry in entries.items()})
     named = path or DEFAULT
-    for key, field in (("tls.certificate", "tls_certificate"), ("tls.key", "tls_key"), ("token.keys", "token_keys"), ("domains", "domains")):
-        if not getattr(settings, field):
+    for key in ("tls.certificate", "tls.key", "token.keys", "domains"):
+        if not getattr(settings, KEYS[key][0]):
             raise parse.invalid(named, f"{key} is not set", f"set {key} = …")
     if settings.place.startswith("s3://") and not settings.spool:
         raise parse.invalid(named, "the place is a bucket, but spool is not set", "set spool = a folder for uploads in the making")

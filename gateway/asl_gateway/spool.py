@@ -78,7 +78,9 @@ class Upload:
         self.path, self.at = path, offset
         self.hasher = hashlib.sha256()
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (0 if offset else os.O_CREAT), 0o600)
+        except FileNotFoundError as error:
+            raise wrong_offset(0) from error
         except OSError as error:
             raise failure("cannot keep the upload", error) from error
         try:

@@ -13,11 +13,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from asl.errors import Usage
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from asl.errors import Usage
 from asl_gateway import bodies
 from asl_gateway.domain import Domain
 from asl_gateway.problems import document

@@ -45,6 +45,7 @@ TEST = {
     "attr": "getfattr",
     "chromium": "chromium",
     "gcc": "cc",
+    "openssl": "openssl",
     "libc6-dev": "/usr/include/stdio.h",
     "xfsprogs": "mkfs.xfs",
     "btrfs-progs": "mkfs.btrfs",

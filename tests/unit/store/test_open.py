@@ -85,8 +85,12 @@ def test_where_there_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(Usage):
         open_store("")
     with pytest.raises(Unavailable) as unavailable:
-        open_store("https://example.org")
+        init_store("https://example.org")
     assert unavailable.value.reason == "REMOTE_UNSUPPORTED"
+    for url in ("https://example.org", "http://example.org"):
+        with pytest.raises(Usage) as wrong:
+            open_store(url)
+        assert wrong.value.reason == "BAD_STORE"
 
 
 def test_a_newer_store_is_refused_with_a_sentence_and_not_touched(root: str) -> None:

@@ -12,13 +12,14 @@ import os
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from asl.backends import layout
 from asl.backends.https import AGAIN, Answer, Connections, Lost, Remote, problem
 from asl.endpoint import Unreachable
 from asl.errors import AslError, NotFound, Unavailable
+from asl.formats import canonical
 from asl.formats.artifact import Buffer
 
 MOST_DIGESTS = 100_000
@@ -33,11 +34,7 @@ class Gateway:
         self._connections = Connections(remote)
         self._own = f"/v1/{remote.domain}"
         self._token, self._mutex = "", threading.Lock()
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes of bodies that were sent."""
-        return self._connections.bytes_sent
+        self.bytes_put = 0  # of blocks and segments, over the wire
 
     def _headers(self, added: Optional[dict[str, str]] = None) -> dict[str, str]:
         with self._mutex:
@@ -93,6 +90,8 @@ class Gateway:
                 if offset > reached:  # it goes on: the next pause is a short one again
                     reached, pauses = offset, self._connections.patience.pauses()
                 sent += len(data) - offset
+                with self._mutex:
+                    self.bytes_put += len(data) - offset
                 self._put_from(path, data, offset)
                 return sent
             except (Lost, Unreachable) as error:
@@ -138,6 +137,11 @@ class Gateway:
             if error.reason == "NO_SNAPSHOT":
                 return None
             raise
+
+    def knows(self, domain: str, sources: Sequence[str], labels: Mapping[str, str]) -> bool:
+        """True when a snapshot of these SOURCES with these LABELS is sealed: all that a token which adds may learn of it."""
+        asked = canonical.encode({"domain": domain, "sources": list(sources), "labels": dict(labels)})
+        return bool(document(self.call("POST", f"{self._own}/snapshots/known", asked, {"Content-Type": "application/json"})).get("known"))
 
     def get(self, path: str, first: Optional[int] = None, last: Optional[int] = None) -> Answer:
         """An object of the domain, or the bytes FIRST to LAST of it."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Optional
 
 from asl import paths
 from asl.cli.context import Context
 from asl.errors import Unavailable
-from asl.store import Store, Writer, open_store, open_writer
+from asl.store import Remote, Store, Writer, open_store, open_writer
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +48,20 @@ def location(args: argparse.Namespace, context: Context) -> str:
 
 def open_readonly(args: argparse.Namespace, context: Context) -> Store:
     """The store, for reading."""
-    return open_store(location(args, context))
+    where = location(args, context)
+    return open_store(where, remote=reached(where, args, context))
 
 
 def open_for_adding(args: argparse.Namespace, context: Context) -> Writer:
     """The store, for adding."""
-    return open_writer(location(args, context), block_size=context.config.block_size)
+    where = location(args, context)
+    return open_writer(where, block_size=context.config.block_size, remote=reached(where, args, context))
+
+
+def reached(where: str, args: argparse.Namespace, context: Context) -> Optional[Remote]:
+    """How the gateway at the URL WHERE is reached; None for a directory."""
+    if "://" not in where:
+        return None
+    from asl.intake.reach import remote
+
+    return remote(context.config, where, getattr(args, "domain", None) or context.config.domain_id)

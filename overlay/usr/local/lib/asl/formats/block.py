@@ -70,7 +70,7 @@ class Trailer(NamedTuple):
         return OFFSET.size * (self.frame_count + self.artifact_count)
 
 
-def decode_header(data: bytes) -> Header:
+def decode_header(data: artifact.Buffer) -> Header:
     """The header that DATA begins with. Raises Damaged, and Unsupported for a newer version, encoding or sealing."""
     if len(data) < HEADER.size or data[:8] != MAGIC:
         raise Damaged("not an ASRBLK01 block", reason="BAD_BLOCK")
@@ -88,7 +88,7 @@ def encode_tail(plain_size: int, body_size: int, offsets: Sequence[int], frames:
     return tables + TRAILER.pack(plain_size, body_size, len(frames), len(offsets), zlib.crc32(tables), 0, END)
 
 
-def decode_trailer(data: bytes, size: int) -> Trailer:
+def decode_trailer(data: artifact.Buffer, size: int) -> Trailer:
     """The trailer, from DATA that ends where the block of SIZE bytes ends. Checks rules 1 and 2. Raises Damaged."""
     if len(data) < TRAILER.size or data[-8:] != END:
         raise Damaged("a block that does not end with ASRBEND1", reason="BAD_BLOCK")
@@ -99,7 +99,7 @@ def decode_trailer(data: bytes, size: int) -> Trailer:
     return trailer
 
 
-def decode_tables(tables: bytes, trailer: Trailer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def decode_tables(tables: artifact.Buffer, trailer: Trailer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(stored length of each frame, plain offset of each artifact). Checks rule 3. Raises Damaged."""
     if len(tables) != trailer.tables or zlib.crc32(tables) != trailer.crc:
         raise Damaged("a block whose table of contents is damaged", reason="BAD_BLOCK")
@@ -118,7 +118,7 @@ def artifacts(plain: memoryview, offsets: Sequence[int]) -> Iterator[tuple[int, 
         yield offset, plain[offset:end]
 
 
-def open_plain(data: bytes) -> tuple[Header, memoryview, tuple[int, ...]]:
+def open_plain(data: artifact.Buffer) -> tuple[Header, memoryview, tuple[int, ...]]:
     """(header, plain content, artifact offsets) of the whole block DATA. Raises Damaged, Unsupported."""
     header = decode_header(data)
     trailer = decode_trailer(data, len(data))

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, Optional
 
 from asl import paths
-from asl.formats import canonical
+from asl.formats import canonical, tree
 
 HEADER, RECORD, CRC = struct.Struct("<8s32s"), struct.Struct("<IHBxQ32s"), struct.Struct("<I")
 MAGIC = b"ASLCACH1"
@@ -71,6 +71,12 @@ class _Stream:
             self._next = next(self._records, None)
         return self._next[2] if self._next and self._next[1] == path else None
 
+    def rest(self) -> Iterator[tuple[bytes, bytes, Known]]:
+        """(order, path, what is known) of every record that was not met yet."""
+        while self._next:
+            yield self._next
+            self._next = next(self._records, None)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -100,6 +106,16 @@ class FileCache:
                     file.close()
         self._new = open(self._base + ".new", "wb")  # noqa: SIM115
         self._new.write(HEADER.pack(MAGIC, self._key))
+
+    def digests(self) -> Iterator[bytes]:
+        """The digests of all contents that are known, read from the files once more."""
+        for path in (self._base + ".part", self._base):
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                if file.read(HEADER.size) == HEADER.pack(MAGIC, self._key):
+                    stream = _Stream(file)
+                    for _, _, known in stream.rest():
+                        if known.content != tree.NONE:
+                            yield known.digest
 
     def find(self, path: bytes, fingerprint: Optional[bytes]) -> Optional[Known]:
         """What is known of the file at PATH, when its FINGERPRINT is still the same."""

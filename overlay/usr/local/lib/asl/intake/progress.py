@@ -57,6 +57,11 @@ class Progress:
         self.bytes_new += new
         self.bytes_duplicate += length - new
 
+    def found(self, length: int) -> None:
+        """A chunk of LENGTH bytes that was counted as new was there after all."""
+        self.bytes_new -= length
+        self.bytes_duplicate += length
+
     def unchanged(self, length: int) -> None:
         """A file of LENGTH bytes is as it was, and was not read."""
         self.files_unchanged += 1

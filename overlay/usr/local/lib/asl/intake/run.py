@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from asl import kernel as kernels
-from asl.formats import canonical
+from asl.formats import artifact, canonical
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
 from asl.formats.snapshot import About, Manifest, SourceRoot
 from asl.intake.cache import FileCache
@@ -27,8 +27,7 @@ from asl.intake.trees import TreeIntake
 from asl.names import Digest
 from asl.sources.base import Source
 from asl.sources.open import open_source
-from asl.store import StoredSnapshot, Writer, marker, open_writer
-from asl.store.snapshots import listing
+from asl.store import Remote, StoredSnapshot, Writer, open_writer
 
 ENGINE = "asl.rescue 0.1.0"
 
@@ -59,8 +58,9 @@ class Outcome:
 class Intake:
     """Runs one request. Use run()."""
 
-    def __init__(self, request: Request, progress: Progress, jobs: int, block_size: Optional[int]) -> None:
+    def __init__(self, request: Request, progress: Progress, jobs: int, block_size: Optional[int], remote: Optional[Remote]) -> None:
         self._request, self._progress, self._jobs, self._block_size = request, progress, jobs, block_size
+        self._remote = remote
         self._began = time.time()
         self._kernel = kernels.load()
 
@@ -71,7 +71,11 @@ class Intake:
             refuse_store_on_source(spec, request.store)
         sources = [open_source(spec, exclude_paths=[request.store]) for spec in request.sources]
         self._progress.enter("opening the store")
-        with open_writer(request.store, block_size=self._block_size) as writer, self._contents(writer) as contents:
+        if "://" in request.store:
+            self._progress.limit = 0  # what is sent is limited there, not what is read
+        opened = open_writer(request.store, block_size=self._block_size, remote=self._remote)
+        with opened as writer, self._contents(writer) as contents:
+            writer.found_later = self._progress.found
             outcomes = [self._source(source, writer, contents) for source in sources]
             self._progress.enter("sealing")
             snapshot, changed = self._seal(writer, outcomes)
@@ -108,7 +112,8 @@ class Intake:
 
     def _tree(self, source: Source, writer: Writer, contents: ContentWriter) -> tuple[SourceRoot, int]:
         settings = {"chunk_average": self._request.chunk_average}
-        cache = FileCache(marker.check(writer.backend), source.spec, settings)
+        cache = FileCache(writer.store_id, source.spec, settings)
+        writer.learn(cache.digests())
         complete = False
         try:
             intake = TreeIntake(writer, contents, self._progress, cache)
@@ -123,18 +128,16 @@ class Intake:
         chunks = self._request.chunks
         chunking = {"minimum": chunks.minimum, "average": chunks.average, "maximum": chunks.maximum}
         manifest = writer.put(Manifest(tuple(each.root for each in outcomes), chunking).encode(), TAG_MANIFEST)
-        for known in reversed(listing(writer)):
-            about = known.about
-            if (about.manifest, about.domain, about.sources, dict(about.labels)) == (
-                manifest, self._request.domain, self._request.sources, dict(self._request.labels),
-            ):  # fmt: skip
-                writer.commit()
-                return known, False
-        receipt = writer.put(canonical.encode(self._receipt(outcomes)), TAG_RECEIPT)
+        receipt = canonical.encode(self._receipt(outcomes))
         about = About(
-            self._request.domain, manifest, receipt, self._request.sources, dict(self._request.labels), int(time.time()),
-            sum(each.root.size for each in outcomes), sum(each.files for each in outcomes), self._losses(outcomes),
+            self._request.domain, manifest, artifact.digest(receipt, TAG_RECEIPT), self._request.sources, dict(self._request.labels),
+            int(time.time()), sum(each.root.size for each in outcomes), sum(each.files for each in outcomes), self._losses(outcomes),
         )  # fmt: skip
+        known = writer.find_sealed(about)
+        if known:
+            writer.commit()
+            return StoredSnapshot(writer, known, known.id in writer.state.pins), False
+        writer.put(receipt, TAG_RECEIPT)
         return StoredSnapshot(writer, writer.seal_snapshot(about), False), True
 
     @staticmethod
@@ -160,10 +163,20 @@ class Intake:
             "size": sum(each.root.size for each in outcomes), "bytes_read": progress.bytes_read, "bytes_new": progress.bytes_new,
             "bytes_duplicate": progress.bytes_duplicate, "bytes_unread": sum(each.root.unread for each in outcomes),
             "bytes_stored": writer.bytes_stored, "losses": losses, "losses_omitted": sum(each.losses_omitted for each in outcomes),
-            "seconds": round(time.time() - self._began, 3), "kernel": self._kernel.name, "exit_code": 1 if losses else 0,
+            "seconds": round(time.time() - self._began, 3), "kernel": self._kernel.name, "gateway_receipt": writer.receipt,
+            "exit_code": 1 if losses else 0,
         }  # fmt: skip
 
 
-def run(request: Request, *, progress: Optional[Progress] = None, jobs: int = 1, block_size: Optional[int] = None) -> dict[str, Any]:
-    """Run REQUEST with JOBS hashing threads; the result (docs/architecture.md). Raises AslError; what was stored stays stored."""
-    return Intake(request, progress or Progress(), max(1, jobs), block_size).run()
+def run(
+    request: Request,
+    *,
+    progress: Optional[Progress] = None,
+    jobs: int = 1,
+    block_size: Optional[int] = None,
+    remote: Optional[Remote] = None,
+) -> dict[str, Any]:
+    """Run REQUEST with JOBS hashing threads; the result (docs/architecture.md). Raises AslError; what was stored stays stored.
+
+    REMOTE says how the store is reached where it is a URL."""
+    return Intake(request, progress or Progress(), max(1, jobs), block_size, remote).run()

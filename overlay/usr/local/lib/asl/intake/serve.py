@@ -24,6 +24,7 @@ from asl.config import Config
 from asl.errors import AslError, Interrupted
 from asl.intake import queue
 from asl.intake.progress import Progress
+from asl.intake.reach import remote
 from asl.intake.run import run as run_intake
 
 log = logging.getLogger("asl.intake")
@@ -115,7 +116,9 @@ def _result(job: queue.Job, config: Config) -> dict[str, Any]:
 
     try:
         progress = Progress(show=show, limit=config.intake_bandwidth)
-        return run_intake(job.request, progress=progress, jobs=config.workers, block_size=config.block_size)
+        request = job.request
+        reached = remote(config, request.store, request.domain)
+        return run_intake(request, progress=progress, jobs=config.workers, block_size=config.block_size, remote=reached)
     except AslError as error:
         return {**error.document(), "changed": False, "exit_code": error.exit_code}
     except (OSError, MemoryError) as error:

@@ -6,13 +6,17 @@ backends  where bytes lie             state     CURRENT, pure            recover
 index     sealed segments, look-up    reader    from digest to bytes     packer    artifacts into blocks
 writer    commits and snapshots       adopt     blocks nobody names      merge     few segments
 contents  recipes and trees read      check     every byte               marker    format version and store id
+remote    a writer over a gateway     access    what lies behind a URL
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from asl.backends import layout
+from asl.backends.base import Reads
+from asl.backends.https import Remote
 from asl.backends.posix import Posix, PosixReads
 from asl.errors import Conflict, NotFound, Unavailable, Usage
 from asl.formats import log
@@ -21,7 +25,7 @@ from asl.store.reader import Reader
 from asl.store.snapshots import StoredSnapshot, find, listing
 from asl.store.writer import DEFAULT_BLOCK_SIZE, Writer
 
-__all__ = ["Reader", "Store", "StoredSnapshot", "Writer", "init_store", "open_store", "open_writer", "raw"]
+__all__ = ["Reader", "Remote", "Store", "StoredSnapshot", "Writer", "init_store", "open_store", "open_writer", "raw", "sealed_before"]
 
 
 class Store(Reader):
@@ -63,29 +67,54 @@ def _fill(backend: Posix) -> None:
     backend.create(layout.MARKER, marker.encode(marker.new_id()))
 
 
-def raw(location: str) -> PosixReads:
+def raw(location: str, remote: Optional[Remote] = None) -> Reads:
     """The bytes at LOCATION, whether they can be opened as a store or not: what a check begins with. Raises Unavailable, Usage."""
+    return _reads(location, remote)
+
+
+def _reads(location: str, remote: Optional[Remote]) -> Reads:
+    if "://" in location:
+        from asl.store import access
+
+        return access.reads(location, remote)
     _only_posix(location)
     return PosixReads(location)
 
 
-def open_store(location: str, *, full: bool = False) -> Store:
-    """The store at LOCATION, for reading. With FULL the log is replayed from its first record. Raises NotFound, Damaged, Unsupported."""
-    _only_posix(location)
-    backend = PosixReads(location)
+def open_store(location: str, *, full: bool = False, remote: Optional[Remote] = None) -> Store:
+    """The store at LOCATION, for reading; REMOTE says how to reach a URL. With FULL the log is replayed from its first record.
+
+    Raises NotFound, Damaged, Unsupported, Unavailable."""
+    backend = _reads(location, remote)
     _check_marker(backend)
     return Store(backend, recovery.load(backend, full=full))
 
 
-def open_writer(location: str, *, block_size: Optional[int] = None) -> Writer:
-    """The store at LOCATION, for adding. Raises NotFound, Damaged, Unsupported, Unavailable."""
+def open_writer(location: str, *, block_size: Optional[int] = None, remote: Optional[Remote] = None) -> Writer:
+    """The store at LOCATION, for adding; REMOTE says how to reach a URL. Raises NotFound, Damaged, Unsupported, Unavailable."""
+    if "://" in location:
+        from asl.store import access
+
+        return access.writer(location, remote, block_size)
     _only_posix(location)
     backend = Posix(location)
     _check_marker(backend)
     return Writer(backend, block_size=block_size or DEFAULT_BLOCK_SIZE)
 
 
-def _check_marker(backend: PosixReads) -> None:
+def sealed_before(
+    location: str, domain: str, sources: Sequence[str], labels: Mapping[str, str], *, remote: Optional[Remote] = None
+) -> bool:
+    """True when a snapshot of these SOURCES with these LABELS is sealed in the store at LOCATION. Raises as open_store()."""
+    if "://" in location:
+        from asl.store import access
+
+        return access.gateway(location, remote).knows(domain, sources, labels)
+    asked = (domain, tuple(sources), dict(labels))
+    return any((each.about.domain, each.about.sources, dict(each.about.labels)) == asked for each in open_store(location).snapshots())
+
+
+def _check_marker(backend: Reads) -> None:
     try:
         marker.check(backend)
     except NotFound as error:
@@ -97,9 +126,9 @@ def _check_marker(backend: PosixReads) -> None:
 def _only_posix(location: str) -> None:
     if "://" in location:
         raise Unavailable(
-            f"{location}: a store behind a URL needs the remote client, which this version does not have",
+            f"{location}: this works on a directory, not through a gateway",
             reason="REMOTE_UNSUPPORTED",
-            hint="name a directory with --store",
+            hint="run it where the store lies, and name its directory",
         )
     if not location:
         raise Usage("no store was named", reason="NO_STORE", hint="give --store DIR, or set ASL_STORE")

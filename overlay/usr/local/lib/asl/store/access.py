@@ -20,7 +20,8 @@ def is_remote(location: str) -> bool:
 def gateway(location: str, remote: Optional[Remote]) -> Gateway:
     """The gateway at the URL LOCATION. Raises Usage, Unavailable."""
     if not location.startswith("https://"):
-        raise Usage(f"{location}: a store is a directory or an https:// URL", reason="BAD_STORE", hint="plain http protects neither data nor token")
+        hint = "plain http protects neither data nor token"
+        raise Usage(f"{location}: a store is a directory or an https:// URL", reason="BAD_STORE", hint=hint)
     if remote is None:
         raise Usage(f"{location}: nothing says how to reach it", reason="BAD_STORE", hint="set remote.token-file and remote.ca")
     return Gateway(remote)

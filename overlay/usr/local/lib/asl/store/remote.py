@@ -235,8 +235,7 @@ class RemoteWriter(Writer):
         for part in parts:
             header = block.Header(kind=block.PART, part_offset=at, part_of=digest).encode()
             data = b"".join((header, part, block.encode_tail(len(part), len(part), ())))
-            block_id, sent = self._send_block(data)
-            self.bytes_stored += sent
+            block_id, _ = self._send_block(data)
             extents.append(segment.Extent(block_id, 0, len(part)))
             at += len(part)
         data = segment.encode([(digest, extents)])
@@ -253,7 +252,7 @@ class RemoteWriter(Writer):
         while self._segments:
             self._settle_segment()
         self._on_the_way.clear()
-        self.bytes_stored = self.gateway.bytes_sent
+        self.bytes_stored = self.gateway.bytes_put
         return self.state
 
     def find_sealed(self, about: About) -> Optional[Snapshot]:

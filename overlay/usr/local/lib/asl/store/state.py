@@ -7,9 +7,9 @@ CURRENT = checkpoint + replay(log)          (ASL/STORE-INDEX: Index(S, L) = Snap
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from asl.errors import Damaged
 from asl.formats import log, records
@@ -24,6 +24,15 @@ class Snapshot(NamedTuple):
     logseq: int
     root: bytes
     about: About
+
+
+def find_equal(snapshots: Sequence[Snapshot], about: About) -> Optional[Snapshot]:
+    """The newest of SNAPSHOTS with the content, domain, sources and labels of ABOUT; None when there is none."""
+    wanted = (about.manifest, about.domain, about.sources, dict(about.labels))
+    for each in reversed(snapshots):
+        if (each.about.manifest, each.about.domain, each.about.sources, dict(each.about.labels)) == wanted:
+            return each
+    return None
 
 
 @dataclass

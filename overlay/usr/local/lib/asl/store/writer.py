@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Optional
+from typing import Any, Optional
 
 from asl import kernel
 from asl.backends import layout
@@ -29,10 +29,10 @@ from asl.formats.artifact import Buffer
 from asl.formats.snapshot import About, Checkpoint
 from asl.kernel import Spans
 from asl.names import Digest
-from asl.store import adopt, merge, recovery
+from asl.store import adopt, marker, merge, recovery
 from asl.store.packer import Packer, Sealed
 from asl.store.reader import Reader
-from asl.store.state import Snapshot, State
+from asl.store.state import Snapshot, State, find_equal
 
 DEFAULT_BLOCK_SIZE = 64 * 1024 * 1024
 # An artifact from this size on is not packed with others: it gets blocks of its own.
@@ -58,6 +58,8 @@ class Writer(Reader):
         self._sealed_blocks = 0
         self._broken: Optional[AslError] = None
         self.bytes_stored = 0
+        self.receipt: Optional[dict[str, Any]] = None  # what a gateway signs; none is given here
+        self.found_later: Callable[[int], None] = lambda length: None  # see store.remote; never called here
         with self._guard(), backend.lock():
             self.state = recovery.load(backend)
             recovery.repair_tail(backend, self.state)
@@ -72,6 +74,14 @@ class Writer(Reader):
 
     def __exit__(self, *_exc: object) -> None:
         self._packer.abandon()
+
+    @property
+    def store_id(self) -> str:
+        """The id of the store."""
+        return marker.check(self.backend)
+
+    def learn(self, digests: Iterable[bytes]) -> None:
+        """DIGESTS will be asked for with has(). There is nothing to be prepared here; a remote store asks for all of them at once."""
 
     def has(self, digest: bytes) -> bool:
         """True when the artifact is visible, or will be after the next commit()."""
@@ -252,6 +262,10 @@ class Writer(Reader):
         self.backend.barrier()
         self.state.replay(log_format.records(data, start))
         self.backend.replace_head(recovery.encode_head(self.state.position))
+
+    def find_sealed(self, about: About) -> Optional[Snapshot]:
+        """The sealed snapshot with the content, sources and labels of ABOUT, the newest of them; None when there is none."""
+        return find_equal(recovery.load(self.backend, full=True).snapshots, about)
 
     def seal_snapshot(self, about: About) -> Snapshot:
         """Commit, and seal what ABOUT names as the next snapshot. Acknowledged when this returns. Raises Unavailable."""

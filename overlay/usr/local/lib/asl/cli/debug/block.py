@@ -37,7 +37,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     """Print it. 5 when it is damaged. The store need not be one that can be opened."""
     from asl.store import raw
 
-    backend = raw(stores.location(args, context))
+    location = stores.location(args, context)
+    backend = raw(location, stores.reached(location, args, context))
     shown = document(backend, find(backend, args.block))
     context.document({"store": backend.location, **shown})
     context.text(render(shown))

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
     location = stores.location(args, context)
     with ReadingLine(context) as line:
-        result = check(raw(location), line.show)
+        result = check(raw(location, stores.reached(location, args, context)), line.show)
     context.document({"store": location, **result.document()})
     context.text(render(result))
     return 0 if result.ok else 5

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from asl.cli import stores
 from asl.cli.output import printable, table
@@ -18,6 +18,7 @@ from asl.formats.snapshot import About
 from asl.names import reference_text
 
 if TYPE_CHECKING:
+    from asl.backends.https import Remote
     from asl.cli.context import Context
 
 HELP = "print the log, record by record"
@@ -31,18 +32,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Print every record that can be read, damaged places and the tail. 5 when the log is damaged."""
-    shown = document(stores.location(args, context))
+    location = stores.location(args, context)
+    shown = document(location, stores.reached(location, args, context))
     context.document(shown)
     context.text(render(shown))
     return 5 if shown["damage"] else 0
 
 
-def document(location: str) -> dict[str, Any]:
+def document(location: str, remote: Optional[Remote] = None) -> dict[str, Any]:
     """The log of the store at LOCATION, which need not be one that can be opened. Raises NotFound, Unavailable."""
     from asl.backends import layout
     from asl.store import raw, recovery
 
-    backend = raw(location)
+    backend = raw(location, remote)
     data = backend.read(layout.LOG)
     shown: dict[str, Any] = {"store": location, "size": len(data), "acknowledged": None, "torn_bytes": 0, "records": [], "damage": []}
     try:

@@ -23,6 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, context: Context) -> int:
     """Run the intake and print its result."""
     from asl.intake.progress import Progress
+    from asl.intake.reach import remote
     from asl.intake.run import run as run_intake
 
     request = requests.from_arguments(args, context)
@@ -33,7 +34,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     jobs = args.jobs if args.jobs is not None else context.config.workers
     try:
         progress = Progress(show=line.show, limit=context.config.intake_bandwidth)
-        result = run_intake(request, progress=progress, jobs=jobs, block_size=context.config.block_size)
+        reached = remote(context.config, request.store, request.domain)
+        result = run_intake(request, progress=progress, jobs=jobs, block_size=context.config.block_size, remote=reached)
     finally:
         line.close()
     context.document(result)

@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, context: Context) -> int:
     """Submit, and print the job."""
     request = requests.from_arguments(args, context)
-    document = predict(request) if args.check else submit(request)
+    document = predict(request, context) if args.check else submit(request)
     context.document(document)
     context.text(job_text(document))
     return 0
@@ -43,16 +43,17 @@ def submit(request: Request) -> dict[str, Any]:
     return job.document()
 
 
-def predict(request: Request) -> dict[str, Any]:
+def predict(request: Request, context: Context) -> dict[str, Any]:
     """What a submit would come to: no action when the same sources are in the store already, under the same labels."""
     from asl.intake import queue
+    from asl.intake.reach import remote
     from asl.sources.open import open_source
-    from asl.store import open_store
+    from asl.store import sealed_before
 
     for spec in request.sources:
         open_source(spec)
-    asked = (request.domain, request.sources, dict(request.labels))
-    known = any((each.about.domain, each.about.sources, dict(each.about.labels)) == asked for each in open_store(request.store).snapshots())
+    reached = remote(context.config, request.store, request.domain)
+    known = sealed_before(request.store, request.domain, request.sources, request.labels, remote=reached)
     actions = [] if known else request.actions()
     return {
         "job": request.id, "state": queue.WOULD_RUN, "finished": False, "changed": bool(actions),
