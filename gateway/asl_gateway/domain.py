@@ -22,7 +22,6 @@ from asl.names import BlockID, check_domain, reference_text
 from asl.store import Writer, marker, merge, recovery
 from asl.store.reach import Lost, Walk
 from asl.store.state import Snapshot, find_equal
-from asl_gateway import lookup
 from asl_gateway.checking import Checker
 from asl_gateway.places import Place, Takes
 from asl_gateway.problems import Invalid, invalid
@@ -30,6 +29,8 @@ from asl_gateway.spool import Spool, Upload
 
 # Of what is missing for a snapshot, so many are named in one answer.
 NAMED = 10_000
+# There (1) becomes the digit 0, not there (0) the digit 1.
+_MISSING = b"10" + bytes(254)
 
 
 class Domain:
@@ -43,7 +44,6 @@ class Domain:
         self._walking = threading.Lock()
         self._writer: Writer | None = None
         self._walk: Walk | None = None
-        self._tables: dict[int, lookup.Table] = {}
         self._losses: list[Lost] = []
 
     def backend(self) -> Takes:
@@ -79,18 +79,23 @@ class Domain:
         return marker.check(self.backend())
 
     def missing(self, packed: bytes) -> bytes:
-        """The bitmap of what is missing here and in the admitted peers (asl_gateway.lookup)."""
-        tables, hidden = self.tables()
+        """The bitmap of what is missing here and in the admitted peers: bit i, from the lowest of the first byte on, is 1 where digest
+        i of PACKED (32 bytes each) is."""
+        known = self.known(packed)
         for peer in self.peers:
-            tables = [*tables, *peer.tables()[0]]
-        return lookup.missing(packed, tables, hidden)
+            known = bytes(map(max, known, peer.known(packed)))
+        # 0x00 or 0x01 for each digest become the digits of one large number, the first digit the lowest.
+        digits = known.translate(_MISSING)[::-1]
+        return int(digits, 2).to_bytes(-(-len(known) // 8), "little") if digits else b""
 
-    def tables(self) -> tuple[list[lookup.Table], frozenset[bytes]]:
-        """The look-up tables of what is visible, the largest first, and what tombstones hide."""
-        with self._open() as writer:
-            writer.refresh()
-            self._tables = {each.id: self._tables.get(each.id) or lookup.Table(each) for each in writer.index.segments()}
-            return sorted(self._tables.values(), key=lambda each: -each.size), frozenset(d for _, d in writer.state.tombstones)
+    def known(self, packed: bytes) -> bytes:
+        """One byte for each digest in PACKED: 1 where it is visible."""
+        writer = self.view()
+        known = writer.index.known(packed)
+        if not writer.state.tombstones:
+            return known
+        hidden = writer.state.hidden
+        return bytes(there and not hidden(packed[32 * at : 32 * at + 32]) for at, there in enumerate(known))
 
     def has_block(self, block_id: bytes) -> int | None:
         """The size of a block, None where it is not there."""

@@ -47,7 +47,7 @@ def _call(text: str, good: dict[str, str], *parameters: dict[str, Any], verb: st
     return found
 
 
-def _upload(kind: str, text: str) -> dict[str, Any]:
+def _upload(kind: str, text: str) -> Any:
     head = _call("How far an upload has come", {"204": "Upload-Offset, Upload-Complete", "200": "The whole object is here"},
                  _DOMAIN, _SHA256, verb="add", answer={})  # fmt: skip
     put = _call(text, {"200": "It was here", "201": "It is here now"}, _DOMAIN, _SHA256, _OFFSET, verb="add", body=_BINARY)
@@ -62,7 +62,7 @@ def _listing(folder: str) -> Any:
     return _call(f"A page of names in {folder}", {"200": "names, next"}, _DOMAIN, after, verb="read")
 
 
-def _single(text: str) -> dict[str, Any]:
+def _single(text: str) -> Any:
     return {"get": _call(text, {"200": "All of it", "206": "A range"}, _DOMAIN, _RANGE, verb="read", answer=_BINARY)}
 
 

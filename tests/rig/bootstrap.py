@@ -50,7 +50,6 @@ TEST = {
     "xfsprogs": "mkfs.xfs",
     "btrfs-progs": "mkfs.btrfs",
     "dosfstools": "mkfs.vfat",
-    "openssl": "openssl",
     "nbdkit": "nbdkit",
     "libnbd-bin": "nbdfuse",
     "fuse3": "fusermount3",

@@ -71,10 +71,6 @@ class Segment:
         """The location in record NUMBER. Raises Damaged."""
         return segment.location(self._data, self._shape, number)
 
-    def records(self) -> memoryview:
-        """The records as they lie in the file, in order of digest: segment.RECORD.size bytes each, the digest first."""
-        return memoryview(self._data)[self._shape.records : self._shape.records + self.count * segment.RECORD.size]
-
     def entries(self) -> Iterator[tuple[Digest, segment.Location]]:
         """All entries, in order of digest."""
         return segment.entries(self._data, self._shape)

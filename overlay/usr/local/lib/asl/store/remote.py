@@ -20,12 +20,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Optional, Union
 
+from asl import kernel
 from asl.backends.gateway import MOST_DIGESTS, Gateway
 from asl.errors import AslError, Unavailable, Usage
 from asl.formats import artifact, block, segment
 from asl.formats.artifact import Artifact, Buffer
 from asl.formats.snapshot import About
-from asl.names import BlockID, Digest
+from asl.kernel import Spans
+from asl.names import DIGEST_SIZE, BlockID, Digest
 from asl.store.state import Snapshot, State
 from asl.store.writer import LARGE, Writer
 
@@ -148,6 +150,15 @@ class RemoteWriter(Writer):
             self._ask()
         return True
 
+    def add_chunks(self, data: Buffer, spans: Spans, digests: bytes, done: Callable[[], None]) -> bytes:
+        """As add(), for these spans of DATA, which are copied. One byte for each: 1 when it may be new."""
+        view, new = memoryview(data), bytearray(len(digests) // DIGEST_SIZE)
+        for number in range(len(new)):
+            digest = Digest(digests[DIGEST_SIZE * number : DIGEST_SIZE * (number + 1)])
+            new[number] = self.add(digest, view[spans[2 * number] : spans[2 * number + 1]])
+        done()
+        return bytes(new)
+
     def _ask(self) -> None:
         if self._asking:
             packed = b"".join(each.digest for each in self._asking)
@@ -217,7 +228,7 @@ class RemoteWriter(Writer):
         for each in blocks:
             block_id = each.sent.result()[0]
             entries += [(digest, (segment.Extent(block_id, offset, length),)) for digest, offset, length in each.artifacts]
-        data = segment.encode(entries)
+        data = segment.encode(entries, kernel.load().filter)
         self.gateway.put("segments", hashlib.sha256(data).digest(), data)
         return [digest for digest, _ in entries]
 
@@ -238,7 +249,7 @@ class RemoteWriter(Writer):
             block_id, _ = self._send_block(data)
             extents.append(segment.Extent(block_id, 0, len(part)))
             at += len(part)
-        data = segment.encode([(digest, extents)])
+        data = segment.encode([(digest, extents)], kernel.load().filter)
         self.gateway.put("segments", hashlib.sha256(data).digest(), data)
         self._remember(digest)
 
