@@ -62,7 +62,7 @@ def of_loop(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     if not isinstance(result.get("results"), list):
         return dict(result)
     items = [cleaned(each) for each in result["results"] if not each.get("skipped")]
-    first = next((each for each in result["results"] if each.get("failed") or each.get("unreachable")), {})
+    first: dict[str, t.Any] = next((each for each in result["results"] if each.get("failed") or each.get("unreachable")), {})
     whole = {key: value for key, value in result.items() if key not in ("results", "msg")}
     return {**whole, **first, "pools": items}
 

@@ -124,10 +124,12 @@ def test_labels_that_changed_while_it_was_imported_are_told_at_the_end(scene: Sc
 
 # What zpool 2.3.9 printed in the live system for these causes.
 SAID = {
-    "FOREIGN_HOST": "cannot import 'tank': pool was previously in use from another system.\nLast accessed by crashed (hostid=badcafe) at …",
-    "MMP_ACTIVE": "cannot import 'tank': pool is imported on host '<unknown>' (hostid=0).\nExport the pool on the other system, then …",
-    "NAME_TAKEN": "cannot import 'asl_src_1': a pool with that name already exists\nuse the form 'zpool import <pool | id> <newpool>' …",
-    "IMPORT_FAILED": "cannot import '12138751487163087474': no such pool available",
+    "FOREIGN_HOST": "cannot import 'tank': pool was previously in use from another system.\n"
+    "Last accessed by crashed (hostid=badcafe) at Wed Nov 25 10:14:28 2026\nThe pool can be imported, use 'zpool import -f' to import the pool.",
+    "MMP_ACTIVE": "cannot import 'watched' as 'asl_w': the multihost claim could not be written to a device\n"
+    "the pool configuration expects to be present.\nIf the device is permanently gone, recover with 'zhack mmp reclaim'.",
+    "NAME_TAKEN": "cannot import 'other' as 'asl_1': pool already exists",
+    "IMPORT_FAILED": "cannot import '123456': no such pool available",
 }
 
 
@@ -297,7 +299,7 @@ def test_a_backend_that_is_imported_is_only_mounted(backend: Backend) -> None:
 
 def test_a_busy_pool_is_not_forced_out(scene: Scene) -> None:
     scene.run()
-    scene.rescue.tell({**scene.rescue.now, "fail": {"zpool export": ["cannot export 'x': pool is busy", 1]}})
+    scene.rescue.tell({**scene.rescue.now, "fail": {"zpool export": ["cannot unmount '/m': pool or dataset is busy", 1]}})
     with pytest.raises(AslError) as caught:
         scene.export()
     assert (caught.value.reason, caught.value.exit_code) == ("POOL_BUSY", 4)

@@ -107,11 +107,13 @@ def available(dataset: str) -> Optional[int]:
 # What zpool says when an import fails → the code of ours that says it better. Texts of OpenZFS 2.1 to 2.4; the first that fits holds.
 SAID = (
     ("imported by another system", "MMP_ACTIVE"),
-    ("is imported on", "MMP_ACTIVE"),
-    ("multihost", "MMP_ACTIVE"),
+    ("is imported on", "MMP_ACTIVE"),  # 2.3.6 to 2.3.8
+    ("multihost claim", "MMP_ACTIVE"),  # from 2.3.9
+    ("hostid is not set", "MMP_ACTIVE"),
     ("previously in use from another system", "FOREIGN_HOST"),
     ("last accessed by", "FOREIGN_HOST"),
     ("a pool with that name", "NAME_TAKEN"),
+    ("pool already exists", "NAME_TAKEN"),
     ("unsupported feature", "FEATURES_UNSUPPORTED"),
     ("feature(s) not supported", "FEATURES_UNSUPPORTED"),
 )
