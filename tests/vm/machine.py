@@ -161,7 +161,7 @@ class Machine:
 
     def push(self, folder: Path, target: str, *names: str) -> None:
         """Copy NAMES of FOLDER (all of it when none are given) below TARGET in the machine, owned by root."""
-        tar = ["tar", "-c", "--owner=0", "--group=0", "--exclude=__pycache__", "-C", str(folder), *(names or ("." ,))]
+        tar = ["tar", "-c", "--owner=0", "--group=0", "--exclude=__pycache__", "-C", str(folder), *(names or (".",))]
         line = f"mkdir -p {target} && tar -x -p --no-overwrite-dir -C {target}"
         with subprocess.Popen(tar, stdout=subprocess.PIPE) as archive:
             done = subprocess.run([*self.ssh_argv(), line], stdin=archive.stdout, capture_output=True, text=True, check=False, timeout=600)

@@ -125,9 +125,11 @@ def test_labels_that_changed_while_it_was_imported_are_told_at_the_end(scene: Sc
 # What zpool 2.3.9 printed in the live system for these causes.
 SAID = {
     "FOREIGN_HOST": "cannot import 'tank': pool was previously in use from another system.\n"
-    "Last accessed by crashed (hostid=badcafe) at Wed Nov 25 10:14:28 2026\nThe pool can be imported, use 'zpool import -f' to import the pool.",
+    "Last accessed by crashed (hostid=badcafe) at Wed Nov 25 10:14:28 2026\n"
+    "The pool can be imported, use 'zpool import -f' to import the pool.",
     "MMP_ACTIVE": "cannot import 'watched' as 'asl_w': the multihost claim could not be written to a device\n"
-    "the pool configuration expects to be present.\nIf the device is permanently gone, recover with 'zhack mmp reclaim'.",
+    "the pool configuration expects to be present.\n"
+    "If the device is permanently gone, recover with 'zhack mmp reclaim'.",
     "NAME_TAKEN": "cannot import 'other' as 'asl_1': pool already exists",
     "IMPORT_FAILED": "cannot import '123456': no such pool available",
 }
