@@ -17,7 +17,7 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-PHASES = ("overlay", "preflight", "pool", "pool_sources", "intake", "verify")
+PHASES = ("overlay", "preflight", "pool", "intake", "verify")
 STATES = {
     "rescued": "rescued",
     "rescued_with_losses": "rescued, with losses",
@@ -85,9 +85,8 @@ def judge(phases: t.Sequence[str], results: t.Mapping[str, t.Mapping[str, t.Any]
     intake = results.get("intake", {})
     if intake.get("state") == "would-run":
         return "predicted", "intake"
-    if not intake and any(
-        item.get("role") == "backend" and not item.get("mounted_at") for item in results.get("pool", {}).get("pools", [])
-    ):
+    # A pool that would be imported has no root yet; and what would be read from it or into it, nobody knows.
+    if not intake and any(pool.get("actions") and not pool.get("altroot") for pool in results.get("pool", {}).get("pools", [])):
         return "predicted", "pool"
     if intake.get("finished") and intake.get("snapshot"):
         losses = intake.get("losses") or intake.get("bytes_unread")
@@ -157,6 +156,8 @@ def note(phase: str, result: t.Mapping[str, t.Any]) -> str:
         return f" ({len(result.get('actions') or [])} actions)"
     if phase == "preflight" and result.get("mode"):
         return f" (mode {result['mode']}, {result.get('reason')})"
+    if phase == "pool" and result.get("pools"):
+        return f" ({', '.join(str(pool.get('name')) + ' as ' + str(pool.get('role')) for pool in result['pools'] if pool.get('name'))})"
     if phase == "intake" and result.get("snapshot"):
         return f" (snapshot {result['snapshot']}, {size(result.get('bytes_new'))} new, {size(result.get('bytes_duplicate'))} duplicate)"
     return ""

@@ -19,6 +19,10 @@ TAKEN: Result = {
 }  # fmt: skip
 LOST: Result = {**TAKEN, "bytes_unread": 512, "losses": [{"what": "unreadable", "where": "a\x1b[31mb", "why": "I/O error"}]}
 FAILED: Result = {"failed": True, "msg": "no place [NO]. Next: mount one", "hint": "mount one", "reason": "NO"}
+POOL: Result = {"actions": ["import"], "name": "tank", "role": "source", "altroot": "/run/asl/src/7", "changed": True}
+POOLS: Result = {"changed": True, "msg": "All items completed", "results": [{**POOL, "role": "backend"}, POOL]}
+BAD_POOLS: Result = {"failed": True, "msg": "One or more items failed", "results": [POOL, {**FAILED, "item": "7"}]}
+WOULD_IMPORT: Result = {**POOLS, "results": [{**POOL, "altroot": None}]}
 GONE: Result = {"unreachable": True, "msg": "Task failed: Failed to connect", "changed": False}
 
 
@@ -39,6 +43,11 @@ def of(**phases: Result) -> Result:
         ({"overlay": FAILED}, "failed", "overlay", "failed in phase overlay: no place [NO]"),
         ({"overlay": OK, "preflight": FAILED}, "failed", "preflight", "failed in phase preflight: no place [NO]"),
         ({"overlay": OK, "preflight": OK}, "incomplete", None, "not finished"),
+        ({"overlay": OK, "pool": BAD_POOLS}, "failed", "pool", "failed in phase pool: no place [NO]"),
+        ({"overlay": OK, "pool": WOULD_IMPORT}, "predicted", "pool", "nothing was done"),
+        ({"overlay": OK, "pool": POOLS}, "incomplete", None, "not finished"),
+        ({"overlay": OK, "pool": POOLS, "intake": TAKEN}, "rescued", None, "rescued: snapshot 7 in /s"),
+        ({"overlay": OK, "pool": {"skipped": True, "results": []}, "intake": TAKEN}, "rescued", None, "rescued: snapshot 7 in /s"),
         ({"overlay": OK, "intake": {**OK, "state": "running", "finished": False}}, "running", "intake", "still running"),
         ({"overlay": OK, "intake": {**FAILED, "state": "running"}}, "running", "intake", "still running"),
         ({"overlay": OK, "intake": GONE}, "unreachable", "intake", "could not be reached in phase intake"),
@@ -75,3 +84,10 @@ def test_files_are_whole_and_nothing_in_them_moves_the_terminal(tmp_path: Path) 
     summary = (tmp_path / "new/reports/summary.txt").read_text()
     assert summary.endswith(f"1 of 2 hosts rescued; reports are in {tmp_path / 'new/reports'}, begin with report.html\n")
     assert all(char.isprintable() or char == "\n" for char in text + summary)
+
+
+def test_the_pools_of_a_host_stand_in_its_report() -> None:
+    whole = of(overlay=OK, pool=POOLS, intake=TAKEN)
+    assert [pool["role"] for pool in whole["phases"]["pool"]["pools"]] == ["backend", "source"]
+    assert "pool       changed (tank as backend, tank as source)" in report().text(whole)
+    assert of(pool=BAD_POOLS)["next"] == "mount one"
