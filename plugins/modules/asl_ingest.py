@@ -35,7 +35,9 @@ attributes:
 options:
   sources:
     description:
-      - What to read, each as V(tree:/path), V(fs:/dev/sda2) (mounted safely by the tool), V(device:/dev/sda), or V(stream:/path).
+      - What to read, each as V(tree:/path), V(fs:/dev/sda2) (mounted safely by the tool), V(device:/dev/sda), V(zfs:pool/dataset@snapshot)
+        (its send stream), V(fs:zfs:pool/dataset@snapshot) (its files), or V(stream:/path). A dataset without a snapshot needs a pool that
+        is imported read-only.
     type: list
     elements: str
     required: true
@@ -263,6 +265,13 @@ kernel:
   returned: when finished
   type: str
   sample: libasl
+zfs_snapshot:
+  description:
+    - The ZFS snapshot of the dataset the store lies on, made and held when the job was sealed. V(null) where the store lies on no ZFS.
+    - When C(held) is V(false), C(error) says why; what was sealed is sealed all the same.
+  returned: when finished
+  type: dict
+  sample: {name: "rescuepool/asl@asl-5f3c9a1e-1", held: true, created: true, with: libzfs_core, error: null}
 exit_code:
   description: How the job ended, V(0) done or V(1) done with losses.
   returned: when finished

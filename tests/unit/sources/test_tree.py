@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from asl.errors import Refused, Unavailable, Usage
+from asl.errors import Refused, Usage
 from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.sources import attributes
@@ -401,12 +401,6 @@ def test_what_cannot_be_meant_is_a_usage_error(spec: str, reason: str) -> None:
     with pytest.raises(Usage) as usage:
         open_source(spec)
     assert usage.value.reason == reason
-
-
-def test_zfs_is_said_to_be_unavailable() -> None:
-    with pytest.raises(Unavailable) as unavailable:
-        open_source("zfs:tank/home")
-    assert unavailable.value.reason == "ZFS_UNAVAILABLE" and unavailable.value.hint
 
 
 def test_unreadable_files_and_directories_are_listed_and_kept(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from unit.survey import images
 
-from asl import cli
-from asl.cli.intake.survey import render
+from asl import cli, system
+from asl.cli.surveys import disks_text
 from asl.errors import Unavailable
-from asl.survey import sources, survey
+from asl.survey import assembled, sources, survey
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def test_a_file_system_without_a_table(tmp_path: Path) -> None:
         ({"usage": "member"}, ["device:/dev/sda1"]),
         ({"usage": "encrypted"}, ["device:/dev/sda1"]),
         ({"usage": "swap"}, ["device:/dev/sda1"]),
+        ({"usage": "encrypted", "type": "luks"}, ["device:/dev/sda1", "fs:luks:/dev/sda1"]),
         ({"usage": "filesystem"}, ["fs:/dev/sda1", "device:/dev/sda1"]),
     ],
 )
@@ -128,29 +129,80 @@ def record(device: str, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_table_for_people(disk: Path) -> None:
-    text = render(survey([str(disk)])["disks"])
-    lines = text.splitlines()
-    assert lines[0].split() == ["DEVICE", "SIZE", "WHAT", "STATE", "TAKE", "IT", "WITH"]
-    assert "48.0 MiB" in lines[1]
-    assert 'ext2 "boot"' in lines[2]
-    assert "clean" in lines[2]
-    assert "journal not replayed" in lines[3]
-    assert "(Linux LVM)" in lines[4]
+    heading, titles, *lines = disks_text(survey([str(disk)])["disks"]).splitlines()
+    assert heading == f"{disk} · image · 48.0 MiB"
+    assert titles.split() == ["DEVICE", "SIZE", "WHAT", "STATE", "TAKE", "IT", "WITH"]
+    assert ("gpt partition table" in lines[0], lines[0].endswith(f"device:{disk}")) == (True, True)
+    assert 'ext2 "boot"' in lines[1]
+    assert "clean" in lines[1]
+    assert "journal not replayed" in lines[2]
+    assert "(Linux LVM)" in lines[3]
     assert "losetup --find --show --read-only --partscan" in lines[-1]
 
 
 def test_the_table_says_what_is_wrong() -> None:
-    text = render(
+    text = disks_text(
         [
             record("/dev/sda", error="no answer within 30 seconds", sources=[]),
-            record("/dev/sdb", unsafe=["is mounted writable at /mnt"], mounted=["/mnt"], health={"io_errors": 3}),
+            record(
+                "/dev/sdb", unsafe=["is mounted writable at /mnt"], mounted=["/mnt"], health={"io_errors": 3},
+                smart={"passed": False, "pending": 8, "hours": 40000, "reallocated": 0},
+            ),
         ]
-    )
-    assert "/dev/sda: cannot be read: no answer within 30 seconds" in text
-    assert "/dev/sdb: unsafe: is mounted writable at /mnt" in text
-    assert "WDC S/N S1" in text
-    assert "3 commands that ended with an error" in text
-    assert render([]) == "no disks were found"
+    )  # fmt: skip
+    one, two = text.split("\n\n")
+    assert one.splitlines()[0] == "/dev/sda · disk · WDC · S/N S1 · 1.0 GiB"
+    assert "note    it cannot be read: no answer within 30 seconds" in one
+    assert two.splitlines()[0].endswith("SMART FAILED, 8 sectors pending, 40000 h")
+    assert "UNSAFE  is mounted writable at /mnt" in two
+    assert "3 commands that ended with an error" in two
+    assert "read once, and first: device:/dev/sdb" in two
+    assert disks_text([]) == "no disks were found"
+
+
+@pytest.mark.parametrize(
+    ("volume", "said"),
+    [
+        ({"type": "luks", "uuid": "u-1", "dirty": None}, "fs:luks:/dev/sda opens it read-only with the key file /run/asl/keys/u-1"),
+        ({"type": "swap", "uuid": None, "dirty": True}, "holds the memory of a hibernated system"),
+        ({"type": "swap", "uuid": None, "dirty": False}, ""),
+        ({"type": "md", "uuid": None, "dirty": True}, "mdadm --assemble --readonly"),
+        ({"type": "lvm", "uuid": None, "dirty": None}, "blockdev --setro"),
+    ],
+)
+def test_what_has_to_be_done_first_is_said(volume: dict[str, Any], said: str) -> None:
+    full = {"usage": "x", "label": None, "journal": None, "notes": [], **volume}
+    notes = [line for line in disks_text([record("/dev/sda", volume=full)]).splitlines() if "note " in line]
+    assert bool(notes) == bool(said)
+    assert said in " ".join(notes)
+    held = disks_text([record("/dev/sda", volume=full, held_by=["/dev/md0"])])
+    assert "note " not in held
+
+
+def test_what_others_have_assembled_is_reported(machine: Path) -> None:
+    write(
+        machine,
+        {
+            "sys/block/md127/dev": "9:127", "sys/block/md127/size": "2048", "sys/block/md127/md/level": "raid1", "dev/md127": "",
+            "sys/block/md127/md/array_state": "active", "sys/block/md127/md/sync_action": "resync", "sys/block/md127/md/degraded": "1",
+            "sys/block/md127/slaves/sda1": "", "sys/block/md127/slaves/sdb1": "",
+            "sys/block/dm-0/dev": "254:0", "sys/block/dm-0/size": "2048", "sys/block/dm-0/dm/name": "vg0-root", "dev/dm-0": "",
+            "sys/block/dm-0/dm/uuid": "LVM-abc", "sys/block/dm-0/slaves/md127": "",
+        },
+    )  # fmt: skip
+    known = {each.name: each for each in system.block_devices(str(machine))}
+    array = assembled.assembly(known["md127"], str(machine))
+    assert array == {
+        "kind": "md", "name": "md127", "members": ["/dev/sda1", "/dev/sdb1"], "level": "raid1", "state": "active", "sync": "resync",
+        "degraded": 1,
+    }  # fmt: skip
+    assert assembled.unsafe(array) == ["is being rebuilt (resync): its members are written right now"]
+    assert assembled.words(array) == "raid1 array (active) on /dev/sda1, /dev/sdb1, 1 members missing"
+    volume = assembled.assembly(known["dm-0"], str(machine))
+    assert volume == {"kind": "lvm", "name": "vg0-root", "members": ["/dev/md127"]}
+    assert assembled.node(known["dm-0"], "/dev/dm-0", volume) == "/dev/mapper/vg0-root"
+    assert assembled.unsafe(volume) == []
+    assert assembled.assembly(known["loop7"], str(machine)) is None
 
 
 def test_the_command(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:

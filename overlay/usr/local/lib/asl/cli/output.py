@@ -90,6 +90,11 @@ def result_text(result: Mapping[str, Any]) -> str:
     )
     notes = [f"note: {each['source']}: {printable(note)}" for each in result["sources"] for note in each["notes"]]
     views = [f"note: {each['source']}: {each['view']}" for each in result["sources"] if each["view"]]
+    kept = result.get("zfs_snapshot")
+    if kept and kept["error"]:
+        notes.append(f"warning: the ZFS snapshot {kept['name']} was not made and held: {printable(kept['error'])}")
+    elif kept:
+        notes.append(f"note: held by ZFS as {kept['name']}")
     parts = [head, table(rows, right=(1, 2, 3, 4)), tail, *views, *notes, losses_text(result["losses"], result["losses_omitted"])]
     return "\n".join(part for part in parts if part)
 

@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         metavar="SOURCE",
         nargs="+",
-        help="tree:/path, fs:/dev/sda2, device:/dev/sda (or an image file), stream:/path or stream:-",
+        help="tree:/path, fs:/dev/sda2, fs:luks:/dev/sda3 (opened read-only with a key in /run/asl/keys), "
+        "device:/dev/sda (or an image file), zfs:pool/dataset[@snapshot] (its stream), "
+        "fs:zfs:pool/dataset[@snapshot] (its files), stream:/path or stream:-",
     )
     stores.add_argument(parser)
     parser.add_argument("--domain", metavar="ID", help="the domain to store under (default: domain.id)")

@@ -28,6 +28,7 @@ from asl.names import Digest
 from asl.sources.base import Source
 from asl.sources.open import open_source
 from asl.store import Remote, StoredSnapshot, Writer, open_writer
+from asl.zfs.keep import keep
 
 ENGINE = "asl.rescue 0.1.0"
 
@@ -79,7 +80,10 @@ class Intake:
             outcomes = [self._source(source, writer, contents) for source in sources]
             self._progress.enter("sealing")
             snapshot, changed = self._seal(writer, outcomes)
-            return self._result(writer, snapshot, changed, outcomes)
+            result = self._result(writer, snapshot, changed, outcomes)
+            store_id = writer.store_id
+        # Behind the writer's end, so that nothing half made is in it. What it comes to changes nothing of what is sealed.
+        return {**result, "zfs_snapshot": None if "://" in request.store else keep(request.store, store_id, snapshot.id)}
 
     @contextmanager
     def _contents(self, writer: Writer) -> Iterator[ContentWriter]:

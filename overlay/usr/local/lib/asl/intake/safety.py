@@ -5,27 +5,58 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from typing import Optional
 
-from asl.errors import Refused
+from asl.errors import Refused, Unavailable
+from asl.zfs import ask
 
 
 def refuse_store_on_source(spec: str, store: str) -> None:
-    """Raise Refused when the store's file system lies on the device that SPEC (device:… or fs:…) reads, or on a part of it."""
+    """Raise Refused when the store's file system lies on the device that SPEC (device:… or fs:…) reads, or on a part of it; or on the
+    pool whose dataset it reads (zfs:… or fs:zfs:…)."""
     scheme, _, path = spec.partition(":")
-    if scheme not in ("device", "fs") or "://" in store:
+    if scheme not in ("device", "fs", "zfs") or "://" in store:
+        return
+    dataset = ask.mounted_on(store)
+    if scheme == "zfs" or path.startswith("zfs:"):
+        _refuse_own_pool(spec, path.rpartition("zfs:")[2], store, dataset)
         return
     try:
-        found = os.stat(path)
+        found = os.stat(path[len("luks:") :] if path.startswith("luks:") else path)
         home = os.stat(store).st_dev
     except OSError:
         return  # the source says itself what is wrong with it, and so does the store
-    if stat.S_ISBLK(found.st_mode) and _disk(found.st_rdev) & _disk(home):
+    # A dataset lies on no device that stat() would name, but on those of its pool.
+    below = _members(dataset) if dataset else _disk(home)
+    if stat.S_ISBLK(found.st_mode) and _disk(found.st_rdev) & below:
         raise Refused(
             f"{spec}: the store at {store} lies on that very disk",
             reason="STORE_ON_SOURCE",
             hint="name a store on another disk: reading a crashed disk into itself would write to it",
         )
+
+
+def _refuse_own_pool(spec: str, name: str, store: str, dataset: Optional[str]) -> None:
+    pool = re.split("[/@]", dataset or "")[0]
+    if pool and re.split("[/@]", name)[0] == pool:
+        hint = "name a store on another pool"
+        raise Refused(f"{spec}: the store at {store} lies on that very pool", reason="STORE_ON_SOURCE", hint=hint)
+
+
+def _members(dataset: str) -> set[int]:
+    """The devices below the pool of DATASET, and the disks these are partitions of. A pool that does not say is no reason to refuse."""
+    try:
+        nodes = ask.members(dataset.partition("/")[0])
+    except Unavailable:
+        return set()
+    found: set[int] = set()
+    for node in nodes:
+        status = os.stat(node) if os.path.exists(node) else None
+        if status is not None and stat.S_ISBLK(status.st_mode):
+            found |= _disk(status.st_rdev)
+    return found
 
 
 def _disk(device: int) -> set[int]:

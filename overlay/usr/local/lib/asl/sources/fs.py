@@ -12,15 +12,14 @@ import os
 import stat
 import zlib
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Optional
+from typing import Any
 
-from asl import paths, system
+from asl import system
 from asl.errors import Refused, Unavailable, Usage
 from asl.sources import btrfs
 from asl.sources.device import check_device_path, identity
 from asl.sources.guard import DEADLINE, Guard
-from asl.sources.tree import TreeSource
+from asl.sources.mounted import MountedTree
 
 NOT_REPLAYED = "journal not replayed"
 # A mount reads the whole journal and, on some filesystems, every group: on a sick disk that takes minutes.
@@ -40,61 +39,39 @@ DRIVERS = {"ntfs": ("ntfs3", "ntfs-3g"), "ext3": ("ext4", "ext3"), "ext2": ("ext
 NOT_MOUNTABLE = {
     "LVM2_member": "activate the volume group read-only and give the volume as fs:/dev/mapper/NAME",
     "linux_raid_member": "assemble the array with mdadm --readonly and give it as fs:/dev/mdN",
-    "crypto_LUKS": "open it with cryptsetup open --readonly and give it as fs:/dev/mapper/NAME",
+    "crypto_LUKS": "fs:luks:/dev/NAME opens it read-only, with a key file in /run/asl/keys",
     "BitLocker": "open it with cryptsetup bitlkOpen --readonly and give it as fs:/dev/mapper/NAME",
-    "zfs_member": "import the pool read-only and give the dataset as tree:/path",
+    "zfs_member": "import the pool read-only (asl-admin pool import) and give a dataset as zfs:pool/dataset",
     "swap": "there are no files in swap space; device: reads all of it",
 }
 
 
-class FilesystemSource(TreeSource):
+class FilesystemSource(MountedTree):
     """The tree of a filesystem that this source mounts and unmounts itself."""
-
-    kind = "fs"
 
     def __init__(self, spec: str, path: str, exclude: Sequence[str] = ()) -> None:
         self.device = os.path.realpath(path)
-        # The name must be the same for the next run, which cleans up when this one is killed.
-        name = f"{os.path.basename(self.device)}-{zlib.crc32(os.fsencode(self.device)):08x}"
-        self.mount_point = os.path.realpath(paths.run("mnt", name))
-        super().__init__(spec, self.mount_point, exclude)
-        self._guard: Optional[Guard] = None
+        super().__init__(spec, f"{os.path.basename(self.device)}-{zlib.crc32(os.fsencode(self.device)):08x}", exclude)
         self._details: dict[str, Any] = {}
 
-    def __enter__(self) -> FilesystemSource:
-        """Protect and mount. Raises Refused when something else has it mounted writable, Unavailable when it does not mount."""
+    def _check(self) -> None:
+        """Raise Refused when something else has it mounted writable."""
         check_unused(self.device, self.mount_point)
-        self._guard = Guard(self.mount_point)
-        try:
-            self._unmount()
-            self._guard.put_back_leftovers()
-            self._mount(self._guard)
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(self, _type: Optional[type[BaseException]], _error: Optional[BaseException], _traceback: Optional[TracebackType]) -> None:
-        guard, self._guard = self._guard, None
-        if guard is None:
-            return
-        self._close()
-        if self._unmount():
-            guard.release()
-        else:
-            guard.abandon()
 
     def details(self) -> dict[str, Any]:
         """Type, UUID and label of the filesystem, how it was mounted, and what is known of the device."""
         view = {} if self.view is None else {"view": self.view}
         return {**self._details, **view, **identity(self.device)}
 
+    def _device(self, guard: Guard) -> str:
+        """What is to be mounted, set read-only."""
+        if stat.S_ISREG(os.stat(self.device).st_mode):
+            return guard.attach(self.device)
+        guard.protect(self.device)
+        return self.device
+
     def _mount(self, guard: Guard) -> None:
-        device = self.device
-        if stat.S_ISREG(os.stat(device).st_mode):
-            device = guard.attach(device)
-        else:
-            guard.protect(device)
+        device = self._device(guard)
         probed = probe(device, self.spec)
         kind = probed["TYPE"]
         others = btrfs.other_members(device) if kind == "btrfs" else []
@@ -104,7 +81,7 @@ class FilesystemSource(TreeSource):
         os.makedirs(self.mount_point, mode=0o700, exist_ok=True)
         options = self._try(kind, device, [f"device={other}" for other in others])
         told = {"filesystem": kind, "uuid": probed.get("UUID"), "label": probed.get("LABEL"), "options": options}
-        self._details = {key: value for key, value in told.items() if value}
+        self._details.update({key: value for key, value in told.items() if value})
 
     def _try(self, kind: str, device: str, more: Sequence[str]) -> str:
         """Mount it the best way that works; returns the options."""
@@ -130,16 +107,6 @@ class FilesystemSource(TreeSource):
         if used & LEAVES_JOURNAL:
             self.view = NOT_REPLAYED
             self.notes.append(f"{self.spec} was not unmounted cleanly: what only its journal holds is not seen")
-
-    def _unmount(self) -> bool:
-        """Unmount whatever is at the mount point; False when something still uses it."""
-        while any(mount.mount_point == self.mount_point for mount in system.mounts()):
-            if system.run(["umount", self.mount_point], DEADLINE).rc != 0:
-                self.notes.append(f"{self.mount_point} could not be unmounted; the next run tries again")
-                return False
-        if os.path.isdir(self.mount_point):
-            os.rmdir(self.mount_point)
-        return True
 
 
 def probe(device: str, spec: str) -> dict[str, str]:
