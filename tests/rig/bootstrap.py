@@ -53,6 +53,8 @@ TEST = {
     "nbdkit": "nbdkit",
     "libnbd-bin": "nbdfuse",
     "fuse3": "fusermount3",
+    "gddrescue": "ddrescue",
+    "procps": "pgrep",
 }
 VM = {
     **TEST,

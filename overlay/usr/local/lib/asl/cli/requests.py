@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from asl.cli import stores
+from asl.cli import media, stores
 from asl.cli.context import Context
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add SOURCE…, --store, --domain and --label."""
+    """Add SOURCE…, --store, --domain, --label and what concerns failing disks."""
     parser.add_argument(
         "sources",
         metavar="SOURCE",
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label", metavar="K=V", action="append", default=[], dest="labels", help="a label of the snapshot; may be repeated"
     )
+    media.add_arguments(parser)
 
 
 def from_arguments(args: argparse.Namespace, context: Context) -> Request:
@@ -42,4 +43,5 @@ def from_arguments(args: argparse.Namespace, context: Context) -> Request:
         args.domain or config.domain_id,
         parse_labels(args.labels),
         config.chunk_average,
+        media.from_arguments(args),
     )

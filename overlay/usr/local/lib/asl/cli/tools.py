@@ -30,6 +30,7 @@ TOOLS: dict[str, tuple[str, dict[str, str]]] = {
             "snapshots": "list snapshots",
             "show": "show one snapshot: sources, sizes, losses, receipt",
             "ls": "list a directory of a snapshot",
+            "map": "write which parts of a disk were read, as a ddrescue mapfile",
             "cat": "write one file of a snapshot to stdout",
             "restore": "write a snapshot, or a part of it, back to a directory, a file or a device",
             "verify": "read back what snapshots reach and check every digest",

@@ -27,8 +27,9 @@ TAG_MANIFEST = 0x41530001
 TAG_TREE = 0x41530002
 TAG_RECIPE = 0x41530003
 TAG_RECEIPT = 0x41530004
+TAG_RESCUE = 0x41530005
 
-TAG_NAMES = {TAG_MANIFEST: "manifest", TAG_TREE: "tree", TAG_RECIPE: "recipe", TAG_RECEIPT: "receipt"}
+TAG_NAMES = {TAG_MANIFEST: "manifest", TAG_TREE: "tree", TAG_RECIPE: "recipe", TAG_RECEIPT: "receipt", TAG_RESCUE: "rescue state"}
 
 Buffer = Union[bytes, bytearray, memoryview]
 

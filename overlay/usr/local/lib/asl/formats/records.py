@@ -9,6 +9,7 @@
     0x41530020  SNAPSHOT_ANCHOR  0 8 snapshot_id   8 4 domain_id   12 4 flags, 0   16 32 root   48 n canonical JSON
     0x41530021  SNAPSHOT_PIN     0 8 snapshot_id
     0x41530022  SNAPSHOT_UNPIN   0 8 snapshot_id
+    0x41530030  RESCUE_STATE     0 32 key   32 32 digest of the artifact with the state, zeros: there is none any more
 
 The numbers of the first three are public; the payloads of the tombstones and everything from 0x4153… on are this project's
 own. `root` is the SHA-256 of the snapshot file; the JSON is what the snapshot is about (formats.snapshot.Anchor).
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from asl.errors import Damaged
 from asl.formats import reference
@@ -31,6 +32,7 @@ SEGMENT_DROP = 0x41530010
 SNAPSHOT_ANCHOR = 0x41530020
 SNAPSHOT_PIN = 0x41530021
 SNAPSHOT_UNPIN = 0x41530022
+RESCUE_STATE = 0x41530030
 
 NAMES = {
     SEGMENT_SEAL: "SEGMENT_SEAL",
@@ -40,9 +42,11 @@ NAMES = {
     SNAPSHOT_ANCHOR: "SNAPSHOT_ANCHOR",
     SNAPSHOT_PIN: "SNAPSHOT_PIN",
     SNAPSHOT_UNPIN: "SNAPSHOT_UNPIN",
+    RESCUE_STATE: "RESCUE_STATE",
 }
 
 _SEAL, _STONE, _ANCHOR = struct.Struct("<Q32s"), struct.Struct("<IB3xI"), struct.Struct("<QII32s")
+_RESCUE = struct.Struct("<32s32s")
 _U64, _U32 = struct.Struct("<Q"), struct.Struct("<I")
 
 
@@ -106,6 +110,17 @@ class Anchor(NamedTuple):
             raise Damaged("a SNAPSHOT_ANCHOR record is too short", reason="BAD_LOG")
         snapshot_id, domain_id, _, root = _ANCHOR.unpack_from(payload)
         return cls(snapshot_id, root, payload[_ANCHOR.size :], domain_id)
+
+
+def encode_rescue(key: bytes, state: Optional[bytes]) -> bytes:
+    """The payload of RESCUE_STATE: how far the intake of the device KEY has come, None where it is over."""
+    return key + (state or bytes(32))
+
+
+def decode_rescue(payload: bytes) -> tuple[bytes, Optional[Digest]]:
+    """(key, digest of the state) in the payload of RESCUE_STATE. Raises Damaged."""
+    key, state = _exact(_RESCUE, payload, "RESCUE_STATE")
+    return key, Digest(state) if any(state) else None
 
 
 def encode_number(number: int) -> bytes:

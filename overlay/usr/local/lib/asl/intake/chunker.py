@@ -179,6 +179,12 @@ class Chunker:
         while self._waiting and (self._waiting[0].digests is None or self._waiting[0].digests.done()):
             self._store_next()
 
+    def advance(self) -> None:
+        """Store what is decided; what is not may become part of a longer chunk."""
+        self._turn()
+        while self._waiting:
+            self._store_next()
+
     def drain(self) -> None:
         """Store everything."""
         if self._slab.items:
@@ -207,7 +213,7 @@ class Chunker:
                     item.done(digest)
             elif type(item) is Entry:
                 self._recipe.add(item)
-            elif type(item) is RecipeBuilder:
+            elif isinstance(item, RecipeBuilder):
                 self._recipe = item
             else:
                 item()  # type: ignore[operator]

@@ -54,24 +54,28 @@ class ContentWriter:
         self._tiny = min(MIN_HOLE, params.minimum)
         self._at = 0  # bytes of the content that came so far
         self._page = PAGE  # size of the page that is being filled: less than PAGE behind an unread range that ends within one
+        self._inside = False  # the page that is being filled is data for sure
         self._tail = bytearray()  # less than a page that waits for the rest of its page
         self._zeros = 0  # bytes of zero pages before the next data, not yet known to be a hole
 
-    def store(self, pieces: Pieces, *, always_recipe: bool = False, builder: Optional[RecipeBuilder] = None, start: int = 0) -> Stored:
-        """Store what PIECES give, and everything that was begun before it.
-
-        BUILDER: takes the entries in the place of a new one. START: where in the content the pieces begin, in bytes."""
+    def store(
+        self, pieces: Pieces, *, always_recipe: bool = False, builder: Optional[RecipeBuilder] = None, start: int = 0, inside: bool = False
+    ) -> Stored:
+        """Store what PIECES give, and everything that was begun before it. Arguments as in begin()."""
         found: list[Stored] = []
-        self.begin(pieces, found.append, always_recipe=always_recipe, builder=builder, start=start)
+        self.begin(pieces, found.append, always_recipe=always_recipe, builder=builder, start=start, inside=inside)
         self.drain()
         return found[0]
 
     def begin(
-        self, pieces: Pieces, done: Done, *, always_recipe: bool = False, builder: Optional[RecipeBuilder] = None, start: int = 0
-    ) -> None:
+        self, pieces: Pieces, done: Done, *, always_recipe: bool = False, builder: Optional[RecipeBuilder] = None, start: int = 0,
+        inside: bool = False,
+    ) -> None:  # fmt: skip
         """Read PIECES; DONE is called with what became of them, at the latest in drain(), in the order of begin() and then().
 
-        A content of one chunk needs no recipe, unless ALWAYS_RECIPE. BUILDER and START as in store()."""
+        A content of one chunk needs no recipe, unless ALWAYS_RECIPE. BUILDER: takes the entries in the place of a new one. START: where
+        in the content the pieces begin, in bytes. INSIDE: a chunk ended there, so that the rest of the page it ended in is data,
+        whatever it is: else the chunk would have ended before."""
         first = next(pieces, None)
         second = None
         if first and first.kind == DATA and first.data is not None and 0 < first.length < self._tiny and not always_recipe:
@@ -83,6 +87,7 @@ class ContentWriter:
         builder = builder or RecipeBuilder(self._writer)
         self._chunker.into(builder)
         self._at, self._page = start, PAGE - start % PAGE
+        self._inside = inside and self._page < PAGE
         for piece in itertools.chain([each for each in (first, second) if each], pieces):
             self._feed(piece)
         self._end_run()
@@ -91,6 +96,10 @@ class ContentWriter:
     def then(self, action: Callable[[], None]) -> None:
         """Call ACTION when all is stored that was begun before it."""
         self._chunker.then(action)
+
+    def advance(self) -> None:
+        """Store what is decided of what came so far. May be called while pieces are read."""
+        self._chunker.advance()
 
     def drain(self) -> None:
         """Store everything that was begun."""
@@ -126,7 +135,8 @@ class ContentWriter:
             if len(self._tail) < self._page:
                 return
             page, self._tail, self._page = self._tail, bytearray(), PAGE
-            self._pages(memoryview(page))
+            (self._data if self._inside else self._pages)(memoryview(page))
+            self._inside = False
         whole = len(data) - len(data) % PAGE
         if whole:
             self._pages(data[:whole])

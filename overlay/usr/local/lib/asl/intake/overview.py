@@ -46,6 +46,11 @@ class Overview:
         if kind == recipe.UNREAD:
             self._range(start, length)
 
+    @property
+    def size(self) -> int:
+        """Bytes that were added."""
+        return self._at
+
     def _widen(self) -> None:
         """Cells become twice as large."""
         self._cell *= 2

@@ -13,17 +13,19 @@ from asl.errors import Usage
 from asl.formats import canonical
 from asl.kernel import ChunkParams
 from asl.names import check_domain
+from asl.sources.media import Media
 
 
 @dataclass(frozen=True)
 class Request:
-    """Sources in the order given, the store, the domain, labels, and the average chunk size in bytes."""
+    """Sources in the order given, the store, the domain, labels, the average chunk size in bytes, and how failing disks are read."""
 
     sources: tuple[str, ...]
     store: str
     domain: str
     labels: Mapping[str, str] = field(default_factory=dict)
     chunk_average: int = 64 * 1024
+    media: Media = field(default_factory=Media)
 
     def __post_init__(self) -> None:
         """Raises Usage for a request that cannot be meant."""
@@ -32,6 +34,10 @@ class Request:
         twice = {source for source in self.sources if self.sources.count(source) > 1}
         if twice:
             raise Usage(f"the source {min(twice)} is named twice", reason="BAD_SOURCE")
+        devices = [source for source in self.sources if source.startswith("device:")]
+        if (self.media.map or self.media.retry or self.media.domain_map) and len(devices) != 1:
+            hint = "give one device: source; others can have an intake of their own"
+            raise Usage(f"a map is of one device, but {len(devices)} are to be read", reason="BAD_MEDIA", hint=hint)
         check_domain(self.domain)
         ChunkParams.for_average(self.chunk_average)
 
@@ -47,16 +53,19 @@ class Request:
 
     def document(self) -> dict[str, Any]:
         """As it stands in request.json."""
+        media = self.media.document()
         return {
             "sources": list(self.sources), "store": self.store, "domain": self.domain,
-            "labels": dict(self.labels), "chunk_average": self.chunk_average,
+            "labels": dict(self.labels), "chunk_average": self.chunk_average, **({"media": media} if media else {}),
         }  # fmt: skip
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Request:
         """The request in a request.json. Raises Usage."""
         try:
-            return cls(tuple(document["sources"]), document["store"], document["domain"], document["labels"], document["chunk_average"])
+            media = Media.of(document.get("media", {}))
+            given = (tuple(document["sources"]), document["store"], document["domain"], document["labels"], document["chunk_average"])
+            return cls(*given, media=media)
         except (KeyError, TypeError) as error:
             raise Usage(f"a request without {error}", reason="BAD_REQUEST") from error
 

@@ -17,15 +17,17 @@ from asl.formats import artifact, canonical
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
 from asl.formats.snapshot import About, Manifest, SourceRoot
 from asl.intake.cache import FileCache
-from asl.intake.content import ContentWriter
+from asl.intake.content import ContentWriter, Stored
 from asl.intake.overview import Overview
 from asl.intake.progress import Progress
 from asl.intake.recipes import RecipeBuilder
 from asl.intake.request import Request
+from asl.intake.rescue import DeviceIntake
 from asl.intake.safety import refuse_store_on_source
 from asl.intake.trees import TreeIntake
 from asl.names import Digest
 from asl.sources.base import Source
+from asl.sources.device import DeviceSource
 from asl.sources.open import open_source
 from asl.store import Remote, StoredSnapshot, Writer, open_writer
 from asl.zfs.keep import keep
@@ -64,6 +66,7 @@ class Intake:
         self._remote = remote
         self._began = time.time()
         self._kernel = kernels.load()
+        self._devices: list[DeviceIntake] = []
 
     def run(self) -> dict[str, Any]:
         """Run it; the result document."""
@@ -80,6 +83,8 @@ class Intake:
             outcomes = [self._source(source, writer, contents) for source in sources]
             self._progress.enter("sealing")
             snapshot, changed = self._seal(writer, outcomes)
+            for device in self._devices:
+                device.finish()
             result = self._result(writer, snapshot, changed, outcomes)
             store_id = writer.store_id
         # Behind the writer's end, so that nothing half made is in it. What it comes to changes nothing of what is sealed.
@@ -104,15 +109,24 @@ class Intake:
             if source.root_kind == "tree":
                 root, files = self._tree(source, writer, contents)
             else:
-                overview = Overview()
-                builder = RecipeBuilder(writer, overview)
-                stored = contents.store(source.content().pieces(), always_recipe=True, builder=builder)
+                stored, overview = self._content(source, writer, contents)
                 root, files = SourceRoot(source.kind, "recipe", Digest(stored.digest), stored.size, stored.unread, source.view), 1
                 progress.files += 1
             details = source.details()
         losses = [loss.document() for loss in source.losses]
         read, notes = progress.bytes_read - before, list(source.notes)
         return Outcome(root, source.spec, files, read, details, losses, source.losses_omitted, notes, overview)
+
+    def _content(self, source: Source, writer: Writer, contents: ContentWriter) -> tuple[Stored, Overview]:
+        """One run of bytes: in order, or a device in passes."""
+        if isinstance(source, DeviceSource):
+            source.media = self._request.media
+            if source.in_passes:
+                self._devices.append(DeviceIntake(source, writer, contents, self._progress, self._request))
+                return self._devices[-1].store(self._kernel)
+        overview = Overview()
+        builder = RecipeBuilder(writer, overview)
+        return contents.store(source.content().pieces(), always_recipe=True, builder=builder), overview
 
     def _tree(self, source: Source, writer: Writer, contents: ContentWriter) -> tuple[SourceRoot, int]:
         settings = {"chunk_average": self._request.chunk_average}

@@ -1,6 +1,10 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`device:/dev/sda`: a disk, a partition or an image file, every byte of it. Only ever opened for reading."""
+"""`device:/dev/sda`: a disk, a partition or an image file, every byte of it. Only ever opened for reading.
+
+A block device is read in passes (sources.passes); so is an image whose ddrescue mapfile says what of it was never read. Any other
+image file is read from front to back.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,10 @@ from asl import system
 from asl.errors import Unavailable, Usage
 from asl.sources.base import Content, Pieces, Source, why
 from asl.sources.files import state_of
+from asl.sources.mapfile import RescueMap, read_map
+from asl.sources.media import Media
+from asl.sources.passes import Passes
+from asl.sources.patient import PatientReader
 from asl.sources.reader import SECTOR, Reader
 
 # linux/fs.h
@@ -51,6 +59,9 @@ class DeviceSource(Source):
     def __init__(self, spec: str, path: str) -> None:
         super().__init__(spec)
         self.path = path
+        self.media = Media()
+        self.told: dict[str, Any] = {}
+        """What reading it showed: added to details()."""
         self._fd = -1
         self._size: Optional[int] = None
 
@@ -77,7 +88,44 @@ class DeviceSource(Source):
 
     def details(self) -> dict[str, Any]:
         """Size and logical sector size in bytes, and what is known of the disk."""
-        return {"size": self._size, "sector_size": sector_size(self._fd), **identity(self.path)}
+        return {"size": self._size, "sector_size": self.sector, **identity(self.path), **self.told}
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes, once it is open."""
+        return self._size or 0
+
+    @property
+    def sector(self) -> int:
+        """Its logical sector size in bytes, once it is open."""
+        return sector_size(self._fd)
+
+    @property
+    def is_image(self) -> bool:
+        """True for an image file, False for a block device."""
+        return not stat.S_ISBLK(os.fstat(self._fd).st_mode)
+
+    @property
+    def in_passes(self) -> bool:
+        """True where content() is not the way: it has to be read in passes."""
+        return not self.is_image or self.media.map is not None
+
+    def key(self) -> dict[str, Any]:
+        """What tells this disk from others, also where it has another name after the next boot."""
+        told = identity(self.path)
+        names: dict[str, Any] = {name: told[name] for name in ("serial", "wwn", "model", "image", "partition", "start") if name in told}
+        if not {"serial", "wwn", "image"} & set(names):
+            names["path"] = os.path.realpath(self.path)
+        if self.is_image:
+            status = os.fstat(self._fd)
+            names.update(inode=status.st_ino, changed=status.st_mtime_ns)
+        return {**names, "size": self.size}
+
+    def passes(self, known: RescueMap) -> Passes:
+        """The passes over it. Close them."""
+        domain = read_map(self.media.domain_map, self.size) if self.media.domain_map else None
+        reader = PatientReader(self._fd, self.media.read_deadline)
+        return Passes(known, reader, self.sector, self.media, domain)
 
     def estimate(self) -> Optional[int]:
         """The size; for a sparse image what is allocated of it."""

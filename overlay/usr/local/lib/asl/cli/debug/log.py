@@ -122,6 +122,11 @@ def _anchor(payload: bytes) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _rescue(payload: bytes) -> dict[str, Any]:
+    key, state = records.decode_rescue(payload)
+    return {"key": key.hex(), "state": reference_text(state) if state else None}
+
+
 _FIELDS: Mapping[int, Callable[[bytes], dict[str, Any]]] = {
     records.SEGMENT_SEAL: _seal,
     records.SEGMENT_DROP: lambda payload: {"segments": records.decode_drop(payload)},
@@ -130,6 +135,7 @@ _FIELDS: Mapping[int, Callable[[bytes], dict[str, Any]]] = {
     records.SNAPSHOT_ANCHOR: _anchor,
     records.SNAPSHOT_PIN: lambda payload: {"snapshot": records.decode_number(payload)},
     records.SNAPSHOT_UNPIN: lambda payload: {"snapshot": records.decode_number(payload)},
+    records.RESCUE_STATE: _rescue,
 }
 
 
@@ -158,4 +164,7 @@ def _what(each: Mapping[str, Any]) -> str:
         return f"segments {', '.join(map(str, each['segments']))}"
     if "reference" in each:
         return f"{each['reference']} (lifts record {each['lifts']})" if "lifts" in each else str(each["reference"])
-    return f"snapshot {each['snapshot']}" if "snapshot" in each else f"type {each['type']:#x}"
+    rest = f"type {each['type']:#x}"
+    if "key" in each:
+        rest = f"device {each['key'][:16]}…: {each['state'] or 'done'}"
+    return f"snapshot {each['snapshot']}" if "snapshot" in each else rest

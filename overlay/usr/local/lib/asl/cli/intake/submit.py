@@ -54,6 +54,7 @@ def predict(request: Request, context: Context) -> dict[str, Any]:
         open_source(spec)
     reached = remote(context.config, request.store, request.domain)
     known = sealed_before(request.store, request.domain, request.sources, request.labels, remote=reached)
+    known = known and not request.media.retry  # a retry reads what a snapshot lacks: that there is one says nothing
     actions = [] if known else request.actions()
     return {
         "job": request.id, "state": queue.WOULD_RUN, "finished": False, "changed": bool(actions),

@@ -1,0 +1,230 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The intake of a device in passes: each stretch is stored as it is read, and the recipe of the disk is composed at the end.
+
+A healthy disk is one stretch, read in one pass, and its recipe is the one that is made while it is read. Of a failing one the passes
+give stretches in any order; a run that is killed, or stopped by a rule, goes on from those that are stored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Optional
+
+from asl.errors import Usage
+from asl.formats import recipe, tree
+from asl.formats.recipe import Entry
+from asl.intake.compose import Composer, Stretch, readable
+from asl.intake.content import ContentWriter, Stored
+from asl.intake.ledger import Ledger, key_of
+from asl.intake.overview import Overview
+from asl.intake.progress import Progress
+from asl.intake.recipes import RecipeBuilder
+from asl.intake.request import Request
+from asl.kernel import Kernel
+from asl.sources import smart
+from asl.sources.base import DATA, Piece, Pieces
+from asl.sources.device import DeviceSource
+from asl.sources.mapfile import BAD, NEW, READ, STATUSES, RescueMap, read_map
+from asl.sources.passes import Block, Passes, Stop, losses
+from asl.store import Writer
+from asl.store.snapshots import StoredSnapshot, find
+
+# Seconds between two looks at the temperature.
+LOOK = 60.0
+# Areas of the map that a receipt holds; a disk may have millions of bad ones.
+TOLD = 10_000
+
+
+class _Grouping:
+    """Blocks as they come, grouped into stretches without gaps. `stopped` says why they ended early."""
+
+    def __init__(self, blocks: Iterator[Block]) -> None:
+        self._blocks = blocks
+        self._held: Optional[Block] = None
+        self.start = self.end = 0
+        self.stopped = ""
+
+    def stretches(self) -> Iterator[Pieces]:
+        """The pieces of each stretch; `start` and `end` are its own once they are exhausted."""
+        self._held = self._next()
+        while self._held is not None:
+            self.start = self.end = self._held.at
+            yield self._pieces()
+
+    def _pieces(self) -> Pieces:
+        while self._held is not None and self._held.at == self.end:
+            self.end += len(self._held.data)
+            yield Piece(DATA, len(self._held.data), self._held.data)
+            self._held = self._next()
+
+    def _next(self) -> Optional[Block]:
+        try:
+            return next(self._blocks, None)
+        except Stop as error:
+            self.stopped = str(error)
+            return None
+
+
+class _Checkpoints(RecipeBuilder):
+    """The recipe of a stretch; now and then what there is of it is stored as a recipe of its own, and PART is told."""
+
+    def __init__(self, writer: Writer, start: int, ledger: Ledger, overview: Overview) -> None:
+        super().__init__(writer, overview)
+        self._ledger, self._at = ledger, start
+        self._part = RecipeBuilder(writer)
+
+    def add(self, entry: Entry) -> None:
+        """Append ENTRY."""
+        super().add(entry)
+        self._part.add(entry)
+        if entry.kind == recipe.DATA and self._ledger.due:
+            end = self._at + self._part.size
+            self._ledger.part(Stretch(self._at, end, tree.RECIPE, self._part.finish(), self._at))
+            self._part, self._at = RecipeBuilder(self._writer), end
+
+
+class DeviceIntake:
+    """Reads one device. `store()` once, and `finish()` when its snapshot is sealed."""
+
+    def __init__(self, source: DeviceSource, writer: Writer, contents: ContentWriter, progress: Progress, request: Request) -> None:
+        self._source, self._writer, self._contents, self._progress = source, writer, contents, progress
+        self._request, self._media = request, request.media
+        self._original: Optional[RescueMap] = None
+        identity = {**source.key(), "chunking": request.chunk_average}
+        self._ledger = Ledger(writer, key_of(identity), RescueMap(source.size), source.sector)
+        self._stopped = ""
+        self._looked = time.monotonic()
+
+    def store(self, kernel: Kernel) -> tuple[Stored, Overview]:
+        """Read the device, as far as it can be read; its recipe, and that at a glance."""
+        before = smart.health(self._source.path) if not self._source.is_image else None
+        self._begin()
+        passes = self._source.passes(self._ledger.map)
+        passes.errors, passes.words = self._ledger.errors, self._ledger.words
+        passes.watch = self._watch
+        try:
+            overview = self._read(passes)
+        finally:
+            passes.close()
+        found = self._compose(kernel, overview)
+        self._tell(passes, before)
+        return found
+
+    def finish(self) -> None:
+        """What was kept to go on from is not needed any more."""
+        self._ledger.finish()
+
+    # Where to begin.
+
+    def _begin(self) -> None:
+        source, media, ledger = self._source, self._media, self._ledger
+        if not media.restart and ledger.load():
+            done = sum(each.end - each.start for each in ledger.stretches)
+            self._progress.bytes_done += done
+            source.notes.append(f"{source.spec}: an earlier run that did not end had read {done} bytes; they were not read again")
+        elif media.retry:
+            self._retry(find(self._writer, media.retry))
+        elif media.map:
+            given = read_map(media.map, source.size)
+            self._original = given if source.is_image else None
+            # The map says where the disk is sound, but the bytes are not in this store yet: they come first.
+            rest = BAD if source.is_image else ""
+            areas = [(area.start, area.end, NEW if area.status == READ else rest or area.status) for area in given.areas()]
+            ledger.map = RescueMap.of(source.size, areas)
+
+    def _retry(self, snapshot: StoredSnapshot) -> None:
+        """Take what SNAPSHOT has of this device."""
+        roots = snapshot.manifest.sources
+        number = next((at for at, each in enumerate(roots) if each.kind == "device" and each.size == self._source.size), None)
+        if number is None:
+            hint = f"asl-admin show {snapshot.id} says what it holds"
+            what = f"snapshot {snapshot.id} holds no device of {self._source.size} bytes, as {self._source.spec} is"
+            raise Usage(what, reason="BAD_MEDIA", hint=hint)
+        ledger = self._ledger
+        ledger.map = final_map(snapshot, number)
+        ledger.stretches = readable(self._writer, roots[number].root)
+        self._progress.bytes_done += ledger.map.total(READ)
+        self._source.notes.append(f"{self._source.spec}: what snapshot {snapshot.id} has was not read again")
+
+    # Reading.
+
+    def _read(self, passes: Passes) -> Overview:
+        """Make the passes; the overview of the last stretch."""
+        overview = Overview()
+        for phase in passes.phases():
+            self._progress.enter(phase.name, self._source.spec)
+            group = _Grouping(phase.blocks())
+            for pieces in group.stretches():
+                start, overview = group.start, Overview()
+                builder = _Checkpoints(self._writer, start, self._ledger, overview)
+                stored = self._contents.store(pieces, builder=builder, start=start)
+                self._ledger.errors, self._ledger.words = passes.errors, passes.words
+                self._ledger.add(Stretch(start, group.end, stored.content, stored.digest, start))
+            self._stopped = group.stopped
+            if self._stopped:
+                break
+        return overview
+
+    def _watch(self) -> None:
+        limit = self._media.max_temperature
+        if limit is None or time.monotonic() - self._looked < LOOK:
+            return
+        self._looked = time.monotonic()
+        now = (smart.health(self._source.path) or {}).get("temperature")
+        if isinstance(now, int) and now > limit:
+            raise Stop(f"the disk is at {now} degrees Celsius, more than {limit}")
+
+    # What came of it.
+
+    def _compose(self, kernel: Kernel, overview: Overview) -> tuple[Stored, Overview]:
+        size, stretches = self._source.size, sorted(self._ledger.stretches)
+        if len(stretches) == 1 and stretches[0][:3] == (0, size, tree.RECIPE) and not stretches[0].origin and overview.size == size:
+            return Stored(tree.RECIPE, stretches[0].digest, size, 0), overview
+        self._progress.enter("composing", self._source.spec)
+        self._writer.commit()
+        overview = Overview()
+        composer = Composer(kernel, self._request.chunks, self._writer, overview)
+        try:
+            return composer.compose(size, stretches), overview
+        finally:
+            composer.close()
+
+    def _tell(self, passes: Passes, before: Optional[dict[str, Any]]) -> None:
+        source, known = self._source, self._ledger.map
+        for start, length, why in losses(known, passes.words, self._stopped):
+            source.lose("unread", f"{source.path}: {length} bytes at {start}", why)
+            self._progress.unread(length)
+        told: dict[str, Any] = {}
+        final = self._original or known
+        unread = [[area.start, area.end - area.start, area.status] for area in final.areas() if area.status != READ]
+        if unread:
+            told.update(map=unread[:TOLD], map_omitted=max(0, len(unread) - TOLD))
+        if passes.errors:
+            told.update(read_errors=passes.errors, reads_abandoned=passes.abandoned)
+        if self._stopped:
+            told["stopped"] = self._stopped
+            source.notes.append(f"{source.spec}: reading was stopped: {self._stopped}; --retry with this snapshot goes on")
+        if before is not None:
+            told["smart"] = {"before": before, "after": smart.health(source.path) or {}}
+        source.told = told
+
+
+def final_map(snapshot: StoredSnapshot, number: int) -> RescueMap:
+    """What SNAPSHOT knows of its source NUMBER (from 0), a run of bytes. Raises Damaged."""
+    root = snapshot.manifest.sources[number]
+    found = RescueMap(root.size, BAD)
+    for start, length, status in map_of(snapshot.receipt, number):
+        found.set(start, start + length, status)
+    for each in readable(snapshot.store, root.root):
+        found.set(each.start, each.end, READ)
+    return found
+
+
+def map_of(receipt: dict[str, Any], number: int) -> list[tuple[int, int, str]]:
+    """(start, length, status) of the unread areas that RECEIPT tells of its source NUMBER (from 0)."""
+    sources = receipt.get("sources")
+    details = sources[number].get("details", {}) if isinstance(sources, list) and number < len(sources) else {}
+    areas = details.get("map", []) if isinstance(details, dict) else []
+    return [(each[0], each[1], each[2]) for each in areas if len(each) == 3 and each[2] in STATUSES and each[2] != READ]

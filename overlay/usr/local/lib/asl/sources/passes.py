@@ -1,0 +1,242 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading a failing disk in passes: what reads well first, what hurts the disk last.
+
+The order is that of GNU ddrescue (manual of 1.27, "Algorithm"), which has saved more disks than anything else:
+  1. copy forwards; behind a failed block skip, and skip more with each that fails in a row
+  2. copy backwards what was skipped, skipping the same way       3. copy what is left, without skipping
+  4. trim: from both ends of a failed block, sector by sector, up to the first bad one
+  5. scrape: what is left of failed blocks, sector by sector       6. retry bad sectors, in turn forwards and backwards
+Each pass takes what the domain map names before what is free. Every pass is an iterator of blocks, so that whoever stores them
+sets the pace; the map says at any time what is known.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Optional
+
+from asl.sources.base import READ_SIZE, why
+from asl.sources.mapfile import BAD, FAILED, NEW, READ, UNSCRAPED, Area, RescueMap
+from asl.sources.media import SILENT, Media
+from asl.sources.patient import PatientReader
+
+# A block that failed is read again in pieces of this size, and marked as failed in them (ddrescue's cluster: 128 sectors).
+CLUSTER = 64 * 1024
+# Behind an error so much is skipped, twice as much behind the next one, at most a hundredth of the disk and never more than 1 GiB.
+SKIP, MOST_SKIPPED = 64 * 1024, 1 << 30
+# After so many good clusters in a row the next one is asked for ahead again, and after so many large reads are made again.
+EASY, CALM = 4, 64
+_MINUTE = 60.0
+
+
+class Block(NamedTuple):
+    """DATA was read at offset AT; it is valid until the next block is asked for."""
+
+    at: int
+    data: memoryview
+
+
+class Stop(Exception):
+    """A rule of the operator, or the disk itself, says that reading ends here. One clause says why."""
+
+
+class Phase(NamedTuple):
+    """A name for people, and the work."""
+
+    name: str
+    blocks: Callable[[], Iterator[Block]]
+
+
+class Passes:
+    """The passes over one disk. MAP is kept up to date: a block is marked as read when the next one is asked for."""
+
+    def __init__(self, known: RescueMap, reader: PatientReader, sector: int, media: Media, domain: Optional[RescueMap] = None) -> None:
+        self.map, self._reader, self._sector, self._media = known, reader, sector, media
+        self._domain = domain
+        self.errors = 0
+        self.words = ""  # the system's own, of the first error
+        self.watch: Callable[[], None] = lambda: None  # called between reads; may raise Stop
+        self._recent: deque[float] = deque()
+        self._silent = 0
+        self._most_skipped = max(SKIP, min(MOST_SKIPPED, known.size // 100))
+
+    @property
+    def abandoned(self) -> int:
+        """Reads that never came back."""
+        return self._reader.abandoned
+
+    def close(self) -> None:
+        """End the reading process."""
+        self._reader.close()
+
+    def phases(self) -> Iterator[Phase]:
+        """The passes there is work for, in order."""
+        if self.map.with_status(NEW):
+            yield Phase("reading", lambda: self._copy(backward=False, skipping=True))
+        if self.map.with_status(NEW):
+            yield Phase("reading backwards", lambda: self._copy(backward=True, skipping=True))
+        if self.map.with_status(NEW):
+            yield Phase("reading what was skipped", lambda: self._copy(backward=False, skipping=False))
+        if self.map.with_status(FAILED):
+            yield Phase("trimming", self._trim)
+        if self.map.with_status(UNSCRAPED) and self._media.scrape:
+            yield Phase("scraping", lambda: self._each_sector(UNSCRAPED, backward=False))
+        for number in range(self._media.retries):
+            if self.map.with_status(BAD):
+                yield Phase(f"retry {number + 1}", lambda backward=bool(number % 2): self._each_sector(BAD, backward=backward))  # type: ignore[misc]
+
+    def _areas(self, status: str, backward: bool) -> list[Area]:
+        """The areas of STATUS as they are now: those in the domain first, each list in the direction of the pass."""
+        found = self.map.with_status(status)
+        if self._domain is None:
+            return found[::-1] if backward else found
+        used: list[Area] = []
+        free: list[Area] = []
+        for area in found:
+            for part in self._domain.within(area.start, area.end):
+                (used if part.status == READ else free).append(Area(part.start, part.end, status))
+        ordered = [used] if self._media.skip_free else [used, free]
+        return [area for areas in ordered for area in (areas[::-1] if backward else areas)]
+
+    # One read.
+
+    def _try(self, at: int, size: int, *, ahead: Optional[tuple[int, int]] = None) -> Optional[memoryview]:
+        """The bytes, or None where they cannot be read. Raises Stop."""
+        self.watch()
+        try:
+            data = self._reader.read(at, size, ahead=ahead)
+        except OSError as error:
+            self._failed(why(error), self._reader.abandoned)
+            return None
+        self._silent = 0
+        if len(data) < size:
+            self._failed("it ends before its size", 0)
+            return None
+        return data
+
+    def _failed(self, words: str, abandoned: int) -> None:
+        self.errors += 1
+        self.words = self.words or words
+        self._silent = self._silent + 1 if abandoned else 0
+        media, now = self._media, time.monotonic()
+        self._recent.append(now)
+        while self._recent[0] < now - _MINUTE:
+            self._recent.popleft()
+        if self._silent and self._reader.abandoned >= SILENT and self._silent >= SILENT:
+            raise Stop(f"{SILENT} reads in a row did not come back within {media.read_deadline:g} seconds each")
+        if media.max_errors is not None and self.errors > media.max_errors:
+            raise Stop(f"more than {media.max_errors} reads failed")
+        if media.max_error_rate is not None and len(self._recent) > media.max_error_rate:
+            raise Stop(f"more than {media.max_error_rate} reads failed within a minute")
+
+    def _bad(self, start: int, end: int) -> None:
+        self.map.set(start, end, BAD)
+        most = self._media.max_unread
+        if most is not None and self.map.total(BAD) > most:
+            raise Stop(f"more than {most} bytes are bad")
+
+    def _give(self, at: int, data: memoryview) -> Iterator[Block]:
+        yield Block(at, data)
+        self.map.set(at, at + len(data), READ)
+
+    # Copying.
+
+    def _copy(self, *, backward: bool, skipping: bool) -> Iterator[Block]:
+        for area in self._areas(NEW, backward):
+            yield from self._stretch(area.start, area.end, backward=backward, skipping=skipping)
+
+    def _stretch(self, start: int, end: int, *, backward: bool, skipping: bool) -> Iterator[Block]:
+        """Copy one area that was not tried. What is skipped stays as it is in the map."""
+        skip, good, cautious = 0, 0, bool(self.errors)
+        while start < end:
+            size = _step(start, end, CLUSTER if cautious else READ_SIZE, backward=backward)
+            at = end - size if backward else start
+            ahead = None
+            if not backward and start + size < end and (good >= EASY or not cautious):
+                ahead = (start + size, _step(start + size, end, CLUSTER if cautious else READ_SIZE, backward=False))
+            data = self._try(at, size, ahead=ahead)
+            if data is None and not cautious:
+                cautious, good = True, 0
+                continue  # once more, in smaller pieces
+            if data is not None:
+                skip, good = 0, good + 1
+                cautious = cautious and good < CALM
+                yield from self._give(at, data)
+            else:
+                self.map.set(at, at + size, FAILED)
+                good = 0
+                if skipping:
+                    skip = min(max(2 * skip, SKIP), self._most_skipped)
+                size += skip
+            start, end = (start, end - size) if backward else (start + size, end)
+
+    # The rest, sector by sector.
+
+    def _sweep(self, start: int, end: int, *, backward: bool) -> tuple[Optional[Block], int, int]:
+        """Read sectors from one end of START to END up to the first bad one: (what was read; length of the bad sector and its error
+        number, or 0)."""
+        self.watch()
+        size = min(end - start, READ_SIZE)
+        at = end - size if backward else start
+        data, failed = self._reader.sweep(at, size, self._sector, backward=backward)
+        block = None
+        if data:
+            self._silent = 0
+            block = Block(end - len(data) if backward else start, data)
+        bad = 0
+        if failed:
+            rest = (start, end - len(data)) if backward else (start + len(data), end)
+            bad = _step(*rest, self._sector, backward=backward)
+        return block, bad, failed
+
+    def _sectors(self, start: int, end: int, *, backward: bool, once: bool) -> Iterator[Block]:
+        """Read from one end of START to END; mark what is bad. ONCE: end behind the first bad sector."""
+        while start < end:
+            block, bad, failed = self._sweep(start, end, backward=backward)
+            done = len(block.data) if block else 0
+            if block:
+                yield from self._give(block.at, block.data)
+            start, end = (start, end - done) if backward else (start + done, end)
+            if bad:
+                self._bad(*((end - bad, end) if backward else (start, start + bad)))
+                start, end = (start, end - bad) if backward else (start + bad, end)
+                self._failed(os.strerror(failed), self._reader.abandoned)
+                if once:
+                    return
+
+    def _trim(self) -> Iterator[Block]:
+        for area in self._areas(FAILED, False):
+            for backward in (False, True):
+                for left in (each for each in self.map.within(area.start, area.end) if each.status == FAILED):
+                    yield from self._sectors(left.start, left.end, backward=backward, once=True)
+            for left in (each for each in self.map.within(area.start, area.end) if each.status == FAILED):
+                self.map.set(left.start, left.end, UNSCRAPED)
+
+    def _each_sector(self, status: str, *, backward: bool) -> Iterator[Block]:
+        for area in self._areas(status, backward):
+            yield from self._sectors(area.start, area.end, backward=backward, once=False)
+
+
+def _step(start: int, end: int, size: int, *, backward: bool) -> int:
+    """How much of START to END is read next in steps of SIZE that end and begin at multiples of it."""
+    if backward:
+        return min(end - start, (end - 1) % size + 1)
+    return min(end - start, size - start % size)
+
+
+def losses(known: RescueMap, words: str, stopped: str) -> Sequence[tuple[int, int, str]]:
+    """(offset, length, why) of each range that was not read, neighbours joined."""
+    found: list[tuple[int, int, str]] = []
+    undone = f"not tried to the end: {stopped}" if stopped else "not tried to the end"
+    for area in known.with_status(NEW, FAILED, UNSCRAPED, BAD):
+        reason = (words or "it could not be read") if area.status == BAD else undone
+        if found and sum(found[-1][:2]) == area.start:
+            start, length, first = found[-1]
+            found[-1] = (start, length + area.end - area.start, undone if undone in (first, reason) else first)
+        else:
+            found.append((area.start, area.end - area.start, reason))
+    return found

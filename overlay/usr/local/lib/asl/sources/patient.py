@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads that may never come back: they are made by a child process that can be left behind.
+
+A read of a dying disk can hang in the kernel for minutes or for ever, and whoever waits in it cannot even be killed. The child
+reads into memory that both see; where no answer comes in time, the child is killed, or left where it hangs, its memory is given
+up with it, and another child goes on. One read may be asked for ahead, so that the disk works while the last bytes are digested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+import select
+import signal
+import socket
+import struct
+import time
+from collections import deque
+from typing import NamedTuple, Optional
+
+from asl.sources.base import READ_SIZE
+
+# slot, way, offset, length, sector (bytes); the answer: bytes read, and the error number of what follows them, or 0
+_ASK, _ANSWER = struct.Struct("<IIQQI"), struct.Struct("<QI")
+# Ways to read: as one, from the front sector by sector, from the end sector by sector.
+WHOLE, FORWARDS, BACKWARDS = 0, 1, 2
+# Sectors are read for so many seconds before the child answers with what it has: far less than any deadline.
+_SWEEP = 2.0
+# One slot is being digested, one read, one asked for.
+SLOTS = 3
+
+
+class Asked(NamedTuple):
+    """A read that is under way."""
+
+    slot: int
+    at: int
+    size: int
+
+
+class PatientReader:
+    """Reads FD (which stays the caller's). Raises OSError ETIMEDOUT for a read that takes longer than DEADLINE seconds."""
+
+    def __init__(self, fd: int, deadline: float) -> None:
+        self._fd, self._deadline = fd, deadline
+        self._pid = 0
+        self._link: Optional[socket.socket] = None
+        self._memory: Optional[mmap.mmap] = None
+        self._asked: deque[Asked] = deque()
+        self._slot = 0
+        self._left: list[int] = []
+        self.abandoned = 0
+
+    def read(self, at: int, size: int, *, ahead: Optional[tuple[int, int]] = None) -> memoryview:
+        """SIZE bytes (READ_SIZE at most) at AT, fewer where the device ends; valid until the second call from now. Raises OSError.
+
+        The page cache is bypassed where that can be. AHEAD: offset and length of the read that will be asked for next."""
+        if self._link is None:
+            self._start()
+        if self._asked and self._asked[0][1:] != (at, size):
+            self._forget()
+        if not self._asked:
+            self._ask(at, size)
+        if ahead is not None:
+            self._ask(*ahead)
+        data, failed = self._answer(self._asked.popleft())
+        if failed:
+            raise OSError(failed, os.strerror(failed))
+        return data
+
+    def sweep(self, at: int, size: int, sector: int, *, backward: bool) -> tuple[memoryview, int]:
+        """Read SIZE bytes (READ_SIZE at most) at AT sector by sector, BACKWARD from their end: (what could be read up to the first
+        sector that could not, its error number or 0). Fewer bytes and 0: there was no time for more."""
+        if self._link is None:
+            self._start()
+        self._forget()
+        self._ask(at, size, BACKWARDS if backward else FORWARDS, sector)
+        return self._answer(self._asked.popleft())
+
+    def close(self) -> None:
+        """End the child."""
+        if self._link is not None:
+            self._link.close()
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            self._left.append(self._pid)
+        self._pid, self._link, self._memory = 0, None, None
+        self._asked.clear()
+        give_up = time.monotonic() + 1
+        while self._reap() and time.monotonic() < give_up and self.abandoned == 0:
+            select.select([], [], [], 0.01)  # a child that was killed is gone in a moment, unless the kernel holds it
+
+    def _reap(self) -> bool:
+        """Collect children that ended; True while some have not."""
+        still = []
+        for pid in self._left:
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                    still.append(pid)
+        self._left = still
+        return bool(still)
+
+    def _start(self) -> None:
+        self._memory = mmap.mmap(-1, SLOTS * READ_SIZE)
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._pid = os.fork()
+        if self._pid == 0:
+            _serve(self._fd, there, self._memory)  # never returns
+        there.close()
+        self._link = here
+
+    def _ask(self, at: int, size: int, way: int = WHOLE, sector: int = 0) -> None:
+        self._slot = (self._slot + 1) % SLOTS
+        assert self._link is not None
+        self._asked.append(Asked(self._slot, at, size))
+        with contextlib.suppress(OSError):  # a child that is gone does not answer either
+            self._link.send(_ASK.pack(self._slot, way, at, size, sector))
+
+    def _forget(self) -> None:
+        """Wait for what was asked for and is not wanted any more: an answer must not be taken for another one."""
+        while self._asked:
+            self._answer(self._asked.popleft())
+        if self._link is None:
+            self._start()
+
+    def _answer(self, asked: Asked) -> tuple[memoryview, int]:
+        """What was read, and the error number of what was not. A child that does not answer in time is left behind."""
+        nothing = memoryview(b"")
+        if self._link is None:
+            return nothing, errno.EIO  # what was asked of a child that is gone
+        # The clock starts when the one before was answered, not when it was asked: the child does one read at a time.
+        ready = select.select([self._link], [], [], self._deadline)[0]
+        answer = b""
+        if ready:
+            with contextlib.suppress(OSError):
+                answer = self._link.recv(_ANSWER.size)
+        if len(answer) != _ANSWER.size or self._memory is None:
+            self._abandon()
+            return nothing, errno.EIO if ready else errno.ETIMEDOUT
+        count, failed = _ANSWER.unpack(answer)
+        return memoryview(self._memory)[asked.slot * READ_SIZE :][:count], failed
+
+    def _abandon(self) -> None:
+        self.abandoned += 1
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        self._left.append(self._pid)
+        if self._link is not None:
+            self._link.close()
+        # The kernel may still write into the old memory when the read comes back one day.
+        self._pid, self._link, self._memory = 0, None, None
+        self._asked.clear()
+        self._reap()
+
+
+def _serve(fd: int, link: socket.socket, memory: mmap.mmap) -> None:
+    """In the child: answer until the other end is closed, then end at once, without any of the parent's exit handlers."""
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the parent decides when to stop
+        _close_others(fd, link.fileno())
+        view, direct = memoryview(memory), -1
+        with contextlib.suppress(OSError):
+            direct = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_DIRECT)
+        while True:
+            asked = link.recv(_ASK.size)
+            if len(asked) != _ASK.size:
+                break
+            slot, way, at, size, sector = _ASK.unpack(asked)
+            best, buffer = fd if direct < 0 else direct, view[slot * READ_SIZE :][:size]
+            link.send(_ANSWER.pack(*(_sweep((best, fd), buffer, at, sector, way) if way else _read(best, fd, buffer, at))))
+    finally:
+        os._exit(0)
+
+
+def _read(fd: int, plain: int, buffer: memoryview, at: int) -> tuple[int, int]:
+    """Fill BUFFER from offset AT: (bytes read, fewer only at the end of the device; 0), or (0, error number)."""
+    done = 0
+    try:
+        while done < len(buffer):
+            count = os.preadv(fd, [buffer[done:]], at + done)
+            if not count:
+                break
+            done += count
+    except OSError as error:
+        if error.errno == errno.EINVAL and fd != plain:  # not whole sectors: through the cache, then
+            return _read(plain, plain, buffer, at)
+        return 0, error.errno or errno.EIO
+    if fd == plain:
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(plain, at, done, os.POSIX_FADV_DONTNEED)
+    return done, 0
+
+
+def _sweep(fds: tuple[int, int], buffer: memoryview, at: int, sector: int, way: int) -> tuple[int, int]:
+    """As PatientReader.sweep; what was read lies at the beginning of BUFFER."""
+    began, size = time.monotonic(), len(buffer)
+    start, end = 0, size
+    failed = 0
+    while start < end and not failed and time.monotonic() - began < _SWEEP:
+        if way == FORWARDS:
+            step = min(end - start, sector - (at + start) % sector)
+            count, failed = _read(*fds, buffer[start : start + step], at + start)
+            failed = failed or (0 if count == step else errno.EIO)
+            start += 0 if failed else step
+        else:
+            step = min(end - start, (at + end - 1) % sector + 1)
+            count, failed = _read(*fds, buffer[end - step : end], at + end - step)
+            failed = failed or (0 if count == step else errno.EIO)
+            end -= 0 if failed else step
+    if way == FORWARDS:
+        return start, failed
+    buffer[: size - end] = bytes(buffer[end:])
+    return size - end, failed
+
+
+def _close_others(*keep: int) -> None:
+    """What the parent has locked must not stay locked because a child of it hangs."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in keep:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
