@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -202,6 +202,14 @@ async def _method(request: Request, error: Exception) -> Response:
     return answer(what)
 
 
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it; the log does
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return answer(AslError("a fault of the gateway itself; its log says more", reason="INTERNAL", hint="tell its operator"))
+
+
 def routes(gateway: Gateway) -> list[Route]:
     """Every path, the longer ones first where two could match."""
     own = "/v1/{domain}"
@@ -229,5 +237,5 @@ def application(gateway: Gateway) -> Starlette:
     async def life(_app: Starlette) -> AsyncIterator[None]:
         yield
 
-    handlers = {AslError: _failed, 404: _unknown, 405: _method}
+    handlers = {AslError: _failed, ClientDisconnect: _gone, Exception: _fault, 404: _unknown, 405: _method}
     return Starlette(routes=routes(gateway), exception_handlers=handlers, lifespan=life)

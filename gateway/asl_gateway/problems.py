@@ -37,7 +37,7 @@ def status(error: AslError) -> int:
     if error.reason in _STATUS:
         return _STATUS[error.reason]
     families = ((BadToken, 401), (Usage, 400), (Invalid, 422), (NotFound, 404), (Conflict, 409), (Unavailable, 503))
-    return next((code for family, code in families if isinstance(error, family)), 500)
+    return next((code for family, code in families if isinstance(error, family)), 500)  # what else there is: damage in a store
 
 
 def answer(error: AslError, headers: Mapping[str, str] | None = None) -> Response:

@@ -40,7 +40,8 @@ _FAMILIES: Mapping[int, type[AslError]] = {404: NotFound, 409: Conflict, 412: Co
 
 @dataclass(frozen=True)
 class Remote:
-    """How a gateway is reached. `token_file` holds the token and is read when it is needed; bandwidth in bytes a second, 0: no limit."""
+    """How a gateway is reached. `token_file` holds the token and is read when it is needed; bandwidth in bytes a second, 0: no limit;
+    seconds of silence after which a connection is given up, and of patience since the last answer."""
 
     url: str
     domain: str
@@ -48,6 +49,8 @@ class Remote:
     ca: Optional[str] = None
     bandwidth: int = 0
     connections: int = CONNECTIONS
+    silence: float = SILENCE
+    patience: float = PATIENCE
 
 
 class Answer(NamedTuple):
@@ -86,7 +89,8 @@ class Limiter:
 class Patience:
     """When to try again, and when to give up: counted from the last answer that anybody got."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = PATIENCE) -> None:
+        self._seconds = seconds
         self._answered, self._first = time.monotonic(), True
 
     def answered(self) -> None:
@@ -96,7 +100,7 @@ class Patience:
     def pauses(self) -> Iterator[float]:
         """The pauses between attempts; ends when it is time to give up."""
         pause, began = PAUSE, time.monotonic()
-        while time.monotonic() - max(self._answered, began if self._first else 0.0) < (FIRST_PATIENCE if self._first else PATIENCE):
+        while time.monotonic() - max(self._answered, began if self._first else 0.0) < (FIRST_PATIENCE if self._first else self._seconds):
             yield pause * random.uniform(0.5, 1.0)
             pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -113,7 +117,7 @@ class Connections:
         self._idle: list[http.client.HTTPConnection] = []
         self._mutex = threading.Lock()
         self._limiter = Limiter(remote.bandwidth)
-        self.patience = Patience()
+        self.patience = Patience(remote.patience)
         self.bytes_sent = 0
 
     def request(self, method: str, path: str, body: Buffer = b"", headers: Optional[Mapping[str, str]] = None) -> Answer:
@@ -163,7 +167,7 @@ class Connections:
         except AslError:
             plain.close()
             raise
-        secured.settimeout(SILENCE)
+        secured.settimeout(self.remote.silence)
         connection = http.client.HTTPConnection(self._host, self._port)
         connection.sock = secured
         return connection, True

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from asl.backends import layout
-from asl.backends.base import Reads
+from asl.backends.base import Adds, Reads
 from asl.backends.https import Remote
 from asl.backends.posix import Posix, PosixReads
 from asl.errors import Conflict, NotFound, Unavailable, Usage
@@ -25,7 +25,10 @@ from asl.store.reader import Reader
 from asl.store.snapshots import StoredSnapshot, find, listing
 from asl.store.writer import DEFAULT_BLOCK_SIZE, Writer
 
-__all__ = ["Reader", "Remote", "Store", "StoredSnapshot", "Writer", "init_store", "open_store", "open_writer", "raw", "sealed_before"]
+__all__ = [
+    "Reader", "Remote", "Store", "StoredSnapshot", "Writer",
+    "fill", "init_store", "open_store", "open_writer", "raw", "sealed_before",
+]  # fmt: skip
 
 
 class Store(Reader):
@@ -49,14 +52,14 @@ def init_store(location: str) -> tuple[str, bool]:
     with backend.lock():  # two may do this at once, and a writer may be at work already
         existing = marker.present(location)
         if existing is None:
-            _fill(backend)
+            fill(backend)
         backend.ensure(layout.MARKER)
         backend.barrier()
     return marker.check(backend), existing is None
 
 
-def _fill(backend: Posix) -> None:
-    """Log, head, and last the marker: before it there is no store."""
+def fill(backend: Adds) -> None:
+    """Make an empty store in BACKEND: log, head, and last the marker; before it there is no store. Raises Unavailable."""
     try:
         backend.create(layout.LOG, log.FIRST)
     except Conflict:
