@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from integration.support import Machine, number
-from rig import badsectors
+from rig import badsectors, gateway
 
 pytestmark = pytest.mark.root
 Ranges = Sequence[tuple[int, int]]
@@ -100,6 +100,22 @@ def test_a_second_intake_reads_only_what_is_lacking(tmp_path: Path, machine: Mac
         assert again["digest"] == whole["digest"] and unread(again) == left
         assert again["bytes_read"] < 1 << 20 and again["changed"]
     assert machine.run("asl-admin", "verify", "--store", str(store)).document["ok"]
+
+
+def test_a_failing_disk_goes_through_a_gateway_that_cannot_be_read(tmp_path: Path, machine: Machine) -> None:
+    image = tmp_path / "disk.img"
+    make(image, 12 << 20, random.Random(8))
+    bad = badsectors.ranges(12 << 20, 15, 8)
+    local = machine.init(tmp_path / "local")
+    with gateway.running(tmp_path / "gateway", ("rescue-domain",)) as (site, replica), badsectors.device(image, bad) as disk:
+        token = machine.folder / "run" / "token"
+        token.touch(0o600)
+        token.write_text(site.token("add"))
+        words = ("--store", replica.url, "--set", f"remote.ca={site.certificate}")
+        sent = machine.run("asl-intake", "run", f"device:{disk}", *words, codes=(1,)).document
+        assert unread(sent) == bad
+        assert sent["digest"] == machine.intake(f"device:{disk}", local, codes=(1,)).document["digest"]
+        assert machine.check(site.place / "rescue-domain")["ok"]
 
 
 def test_a_disk_that_stops_answering_does_not_hang_the_intake(tmp_path: Path, machine: Machine) -> None:

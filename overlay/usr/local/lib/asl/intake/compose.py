@@ -16,7 +16,7 @@ the store would give it, and this gives the same with little reading:
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from asl.formats import recipe, tree
@@ -132,8 +132,13 @@ class _Seam(RecipeBuilder):
 class Composer:
     """Composes the recipe of one content. The chunks that are cut anew at seams are added to WRITER."""
 
-    def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, overview: Optional[Overview] = None) -> None:
-        self._writer, self._nodes = writer, Nodes(writer)
+    def __init__(
+        self, kernel: Kernel, params: ChunkParams, writer: Writer, overview: Optional[Overview] = None, *,
+        nodes: Optional[Payloads] = None, chunk: Optional[Callable[[Placed], bytes]] = None,
+    ) -> None:  # fmt: skip
+        """NODES gives the recipes of the stretches, CHUNK the bytes of an entry of them; without them WRITER does."""
+        self._writer, self._nodes = writer, Nodes(nodes or writer)
+        self._chunk = chunk or (lambda placed: writer.payload(placed.entry.digest))
         self._contents = ContentWriter(kernel, params, writer, Progress(), batch=_BATCH)
         self._out = RecipeBuilder(writer, overview)
         self.bytes_reread = 0
@@ -209,7 +214,7 @@ class Composer:
         if placed.entry.kind == HOLE:
             return Piece(HOLE, end - start)
         self.bytes_reread += end - start
-        data = self._writer.payload(placed.entry.digest)
+        data = self._chunk(placed)
         return Piece(DATA, end - start, memoryview(data)[start - placed.at : end - placed.at])
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ class Ledger:
 
     def load(self) -> bool:
         """Take over what an earlier run left; False when there is nothing that can be used."""
-        found = _newest(self._writer, self._key)
+        found = _newest(self._writer, self._key) if self._writer.reads_back else None
         self.recorded = found is not None
         if found is None:
             return False
@@ -87,8 +87,10 @@ class Ledger:
 
     @property
     def due(self) -> bool:
-        """True when it is time to save."""
+        """True when it is time to save. Never where only adding is allowed: what was sent is not sent again, but is read again."""
         now = time.monotonic()
+        if not self._writer.reads_back:
+            return False
         wait = max(SOON, min(LATEST, (now - self._began) / 20), len(self.stretches) / 100)
         return now - self._saved >= wait
 

@@ -8,11 +8,14 @@ give stretches in any order; a run that is killed, or stopped by a rule, goes on
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
-from asl.errors import Usage
+from asl import paths
+from asl.errors import Unavailable, Usage
 from asl.formats import recipe, tree
 from asl.formats.recipe import Entry
 from asl.intake.compose import Composer, Stretch, readable
@@ -23,8 +26,9 @@ from asl.intake.progress import Progress
 from asl.intake.recipes import RecipeBuilder
 from asl.intake.request import Request
 from asl.kernel import Kernel
+from asl.names import Digest
 from asl.sources import smart
-from asl.sources.base import DATA, Piece, Pieces
+from asl.sources.base import DATA, Piece, Pieces, why
 from asl.sources.device import DeviceSource
 from asl.sources.mapfile import BAD, NEW, READ, STATUSES, RescueMap, read_map
 from asl.sources.passes import Block, Passes, Stop, losses
@@ -85,12 +89,43 @@ class _Checkpoints(RecipeBuilder):
             self._part, self._at = RecipeBuilder(self._writer), end
 
 
+class _Kept:
+    """A writer that keeps the recipe nodes it is given in a file of its own: a gateway takes, and does not give back."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        os.makedirs(paths.state("runtime"), mode=0o700, exist_ok=True)
+        self._fd, name = tempfile.mkstemp(dir=paths.state("runtime"))
+        os.unlink(name)
+        self._places: dict[bytes, tuple[int, int]] = {}
+        self._end = 0
+
+    def put(self, payload: bytes, type_tag: Optional[int] = None) -> Digest:
+        """Store a node."""
+        digest = self._writer.put(payload, type_tag)
+        if digest not in self._places:
+            self._places[digest] = (self._end, len(payload))
+            self._end += os.pwrite(self._fd, payload, self._end)
+        return digest
+
+    def payload(self, digest: bytes, type_tag: Optional[int] = None) -> bytes:
+        """A node that was stored."""
+        at, length = self._places[digest]
+        return os.pread(self._fd, length, at)
+
+    def close(self) -> None:
+        """Forget them."""
+        os.close(self._fd)
+
+
 class DeviceIntake:
     """Reads one device. `store()` once, and `finish()` when its snapshot is sealed."""
 
     def __init__(self, source: DeviceSource, writer: Writer, contents: ContentWriter, progress: Progress, request: Request) -> None:
         self._source, self._writer, self._contents, self._progress = source, writer, contents, progress
         self._request, self._media = request, request.media
+        self._kept = None if writer.reads_back else _Kept(writer)
+        self._nodes = cast(Writer, self._kept or writer)
         self._original: Optional[RescueMap] = None
         identity = {**source.key(), "chunking": request.chunk_average}
         self._ledger = Ledger(writer, key_of(identity), RescueMap(source.size), source.sector)
@@ -105,10 +140,14 @@ class DeviceIntake:
         passes.errors, passes.words = self._ledger.errors, self._ledger.words
         passes.watch = self._watch
         try:
-            overview = self._read(passes)
+            found = self._compose(kernel, passes, self._read(passes))
+        except OSError as error:
+            what = f"{self._source.spec} cannot be read any more where it could be read before: {why(error)}"
+            raise Unavailable(what, reason="SOURCE_UNREADABLE", hint="run the same command again") from error
         finally:
             passes.close()
-        found = self._compose(kernel, overview)
+            if self._kept:
+                self._kept.close()
         self._tell(passes, before)
         return found
 
@@ -124,6 +163,9 @@ class DeviceIntake:
             done = sum(each.end - each.start for each in ledger.stretches)
             self._progress.bytes_done += done
             source.notes.append(f"{source.spec}: an earlier run that did not end had read {done} bytes; they were not read again")
+        elif media.retry and not self._writer.reads_back:
+            what = f"a snapshot behind {self._request.store} cannot be read while it is written to"
+            raise Usage(what, reason="REMOTE_WRITE_ONLY", hint="run it without --retry: what is there is not sent again")
         elif media.retry:
             self._retry(find(self._writer, media.retry))
         elif media.map:
@@ -158,7 +200,7 @@ class DeviceIntake:
             group = _Grouping(phase.blocks())
             for pieces in group.stretches():
                 start, overview = group.start, Overview()
-                builder = _Checkpoints(self._writer, start, self._ledger, overview)
+                builder = _Checkpoints(self._nodes, start, self._ledger, overview)
                 stored = self._contents.store(pieces, builder=builder, start=start)
                 self._ledger.errors, self._ledger.words = passes.errors, passes.words
                 self._ledger.add(Stretch(start, group.end, stored.content, stored.digest, start))
@@ -178,14 +220,15 @@ class DeviceIntake:
 
     # What came of it.
 
-    def _compose(self, kernel: Kernel, overview: Overview) -> tuple[Stored, Overview]:
+    def _compose(self, kernel: Kernel, passes: Passes, overview: Overview) -> tuple[Stored, Overview]:
         size, stretches = self._source.size, sorted(self._ledger.stretches)
         if len(stretches) == 1 and stretches[0][:3] == (0, size, tree.RECIPE) and not stretches[0].origin and overview.size == size:
             return Stored(tree.RECIPE, stretches[0].digest, size, 0), overview
         self._progress.enter("composing", self._source.spec)
         self._writer.commit()
         overview = Overview()
-        composer = Composer(kernel, self._request.chunks, self._writer, overview)
+        chunk = None if self._writer.reads_back else lambda placed: passes.again(placed.at, placed.end)
+        composer = Composer(kernel, self._request.chunks, self._writer, overview, nodes=self._nodes, chunk=chunk)
         try:
             return composer.compose(size, stretches), overview
         finally:
@@ -193,8 +236,8 @@ class DeviceIntake:
 
     def _tell(self, passes: Passes, before: Optional[dict[str, Any]]) -> None:
         source, known = self._source, self._ledger.map
-        for start, length, why in losses(known, passes.words, self._stopped):
-            source.lose("unread", f"{source.path}: {length} bytes at {start}", why)
+        for start, length, reason in losses(known, passes.words, self._stopped):
+            source.lose("unread", f"{source.path}: {length} bytes at {start}", reason)
             self._progress.unread(length)
         told: dict[str, Any] = {}
         final = self._original or known

@@ -13,6 +13,7 @@ sets the pace; the map says at any time what is known.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import deque
@@ -68,6 +69,19 @@ class Passes:
     def abandoned(self) -> int:
         """Reads that never came back."""
         return self._reader.abandoned
+
+    def again(self, start: int, end: int) -> bytes:
+        """The bytes from START to END, which were read before. Raises OSError where they cannot be read any more."""
+        found, sector = bytearray(), self._sector
+        # Whole sectors, which bypass the cache: through it a bad sector fails its neighbours.
+        first, last = start - start % sector, min(self.map.size, end + -end % sector)
+        while first + len(found) < last:
+            at = first + len(found)
+            data = self._reader.read(at, min(READ_SIZE, last - at))
+            if not data:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            found += data
+        return bytes(found[start - first : end - first])
 
     def close(self) -> None:
         """End the reading process."""

@@ -77,6 +77,8 @@ class Sealed(NamedTuple):
 class RemoteWriter(Writer):
     """A writer over a gateway. One thread. It answers what an intake asks of a writer; reading needs asl.store.open_store."""
 
+    reads_back = False
+
     def __init__(self, gateway: Gateway, *, block_size: int = BLOCK_SIZE, connections: int = 4) -> None:
         # Not Writer's own: there is no log to replay and no index to open on this side.
         self.gateway = gateway

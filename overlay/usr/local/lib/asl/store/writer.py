@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Optional
+from typing import Any, ClassVar, Optional
 
 from asl import kernel
 from asl.backends import layout
@@ -49,6 +49,8 @@ class Writer(Reader):
     """A reader that can add. One thread at a time. Use as a context manager; leaving it without commit() abandons open work."""
 
     backend: Adds
+    reads_back: ClassVar[bool] = True
+    """What was put can be read again, and records can be added to the log."""
 
     def __init__(self, backend: Adds, *, block_size: int = DEFAULT_BLOCK_SIZE, adopting: bool = True) -> None:
         """ADOPTING: take in blocks that no segment names. A gateway does not: its clients send the segments of their blocks later."""
