@@ -20,6 +20,7 @@ PHASES = {
     "asl_ingest": "intake",
     "asl_verify": "verify",
     "asl_restore": "restore",
+    "asl_image": "image",
     "asl_report": "report",
 }
 # Seconds without a byte after which a host that reads is called stalled. It is shown, never stopped: a dying disk may need minutes.

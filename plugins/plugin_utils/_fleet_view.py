@@ -18,7 +18,7 @@ RECAP = 20
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def bar(share: float | None, width: int = BAR) -> str:
+def gauge(share: float | None, width: int = BAR) -> str:
     """A bar of ``width`` cells; dots where nobody knows how much there is."""
     if share is None:
         return "·" * width
@@ -65,7 +65,7 @@ def live(host: Host, name: int, doing: int) -> str:
     line = f"{clipped(host.name, name)}  {clipped(activity(host), doing)}"
     if not host.progress:
         return line
-    return f"{line}  {bar(host.share)} {percent(host.share)}  {' · '.join(figures(host.progress))}"
+    return f"{line}  {gauge(host.share)} {percent(host.share)}  {' · '.join(figures(host.progress))}"
 
 
 def plain(host: Host) -> str:
@@ -95,7 +95,7 @@ def grouped(fleet: Fleet) -> list[str]:
         if stage in ("reading", "stalled"):
             read = total(hosts)
             share = read["bytes_done"] / read["bytes_total"] if read["bytes_total"] else None
-            line += f"  {bar(share)} {percent(share)}  {' · '.join(figures(read))}"
+            line += f"  {gauge(share)} {percent(share)}  {' · '.join(figures(read))}"
         if stage in ("stalled", "failed", "unreachable"):
             line += "  " + ", ".join(host.name for host in hosts[:SLOWEST]) + (", …" if len(hosts) > SLOWEST else "")
         lines.append(printable(line))

@@ -44,6 +44,7 @@ TEST = {
     "git": "git",
     "attr": "getfattr",
     "chromium": "chromium",
+    "squashfs-tools": "mksquashfs",
     "gcc": "cc",
     "openssl": "openssl",
     "libc6-dev": "/usr/include/stdio.h",

@@ -35,8 +35,8 @@ def documentation(name: str) -> Document:
 
 
 def spec(name: str) -> Document:
-    if name == "asl_report":
-        return dict(importlib.import_module("ansible_collections.asl.rescue.plugins.action.asl_report").SPEC)
+    if name in ("asl_image", "asl_report"):  # their action plugins do the work
+        return dict(importlib.import_module(f"ansible_collections.asl.rescue.plugins.action.{name}").SPEC)
     return dict(module(name).ARGUMENT_SPEC)
 
 
@@ -104,7 +104,7 @@ def test_the_action_group_names_the_modules_that_take_a_store_and_settings() -> 
     assert runtime["action_groups"]["asl"] == takers
 
 
-@pytest.mark.parametrize("role", ["overlay", "preflight", "pool", "intake"])
+@pytest.mark.parametrize("role", ["image", "overlay", "preflight", "pool", "intake"])
 def test_a_role_documents_the_variables_it_uses(role: str) -> None:
     folder = CHECKOUT / "roles" / role
     options = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]

@@ -40,7 +40,7 @@ def fleet(count: int) -> Any:
     [(0, "░" * 8), (1, "█" * 8), (0.5, "████░░░░"), (0.999, "███████▉"), (1 / 64, "▏░░░░░░░"), (None, "········"), (7, "█" * 8)],
 )
 def test_a_bar_is_as_wide_as_it_is_asked_to_be(share: float | None, text: str) -> None:
-    assert room("_fleet_view").bar(share, 8) == text
+    assert room("_fleet_view").gauge(share, 8) == text
 
 
 def test_a_hundred_per_cent_means_done() -> None:

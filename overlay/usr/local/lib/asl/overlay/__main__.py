@@ -11,8 +11,7 @@ import argparse
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -24,6 +23,7 @@ from asl.overlay.lay import Guards, Request, lay
 from asl.overlay.plan import from_bundle, from_laid
 from asl.overlay.remove import remove
 from asl.overlay.root import Root
+from asl.overlay.validate import validate
 
 STATUS_DEADLINE = 30.0  # seconds
 
@@ -107,31 +107,13 @@ def _request(args: argparse.Namespace) -> Request:
 
 
 def _guards(root: Root) -> Guards:
-    return Guards(_root_is_live, _validate, lambda: _running_job(root))
+    return Guards(_root_is_live, validate, lambda: _running_job(root))
 
 
 def _root_is_live() -> tuple[bool, str]:
     from asl.preflight.environment import root_is_live
 
     return root_is_live()
-
-
-def _validate(name: str, text: bytes) -> None:
-    """Raise Usage (CONFIG_INVALID) when the engine could not read this as /etc/asl/NAME."""
-    from asl import config
-
-    loaders: dict[str, Callable[[str], object]] = {
-        "asl.conf": config.load,
-        "federation.conf": config.load_federation,
-        "logging.conf": config.load_logging,
-    }
-    with tempfile.TemporaryDirectory(prefix="asl-conf-") as folder:
-        path = os.path.join(folder, name)
-        Path(path).write_bytes(text)
-        try:
-            loaders[name](path)
-        except Usage as error:
-            raise Usage(error.message.replace(path, f"/etc/asl/{name}"), reason=error.reason, hint=error.hint) from error
 
 
 def _running_job(root: Root) -> Optional[str]:

@@ -1,0 +1,62 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ansible-test sanity over what the collection's artifact holds, with nothing ignored. Needs no container and no download but pip's.
+
+    tests/sanity/run.py [--test NAME]…
+
+Everything that ansible-test keeps goes below .cache/sanity; nothing is written to the home of the user.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from ansible_test._internal.python_requirements import get_venv_packages  # type: ignore[import-untyped]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CACHE = CHECKOUT / ".cache" / "sanity"
+TOOLS = Path(sys.executable).parent
+
+
+class Running:
+    """The Python this runs with, as ansible-test asks about it."""
+
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def copy(target: Path) -> None:
+    """The files of the artifact at TARGET, a git repository of its own: ansible-test asks git what there is."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    ignored = list(yaml.safe_load((CHECKOUT / "galaxy.yml").read_text())["build_ignore"])
+    shutil.rmtree(target, ignore_errors=True)
+    for name in listed.split("\0")[:-1]:
+        path = Path(name)
+        parts = [path, *path.parents]
+        source = CHECKOUT / path
+        if source.exists() and not any(part.match(pattern) for part in parts[:-1] for pattern in ignored if not pattern.startswith("*/")):
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / path, follow_symlinks=False)
+    for argv in (["git", "init", "-q"], ["git", "add", "-A"]):
+        subprocess.run(argv, cwd=target, check=True)
+
+
+def main() -> int:
+    target = CACHE / "ansible_collections" / "asl" / "rescue"
+    copy(target)
+    home = CACHE / "home"
+    pip = get_venv_packages(Running)["pip"].replace(".", "_")
+    kept = home / ".ansible" / "test" / "cache" / f"get_pip_{pip}.py"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(Path(__file__).with_name("get_pip.py"), kept)
+    env = {**os.environ, "HOME": str(home), "PATH": f"{TOOLS}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
+    argv = ["ansible-test", "sanity", "--color", "no", "--python", Running.version, *sys.argv[1:]]
+    return subprocess.run(argv, cwd=target, env=env, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
