@@ -275,6 +275,10 @@ class S3:
     def cut(self, name: str, at: int) -> None:
         raise AslError(f"{self.location}: the log has bytes behind its last record, which cannot be in a bucket", reason="BAD_LOG")
 
+    def set_aside(self, name: str) -> None:
+        hint = "the engine checks what it keeps: look at its own reports, and heal the store from another one where it lies in a directory"
+        raise Unavailable(f"{self.location}: {name} is damaged, and nothing is replaced in a bucket", reason="DAMAGED_BLOCK", hint=hint)
+
     def replace_head(self, data: bytes) -> None:
         self._put(layout.HEAD, data, over=True)
 

@@ -125,6 +125,13 @@ class Volatile:
         self._step((name, kept[:at]))
         self.durable[name] = kept[:at]
 
+    def set_aside(self, name: str) -> None:
+        kept = self._find(name)
+        self._step((name, kept))
+        self.durable.pop(name, None)
+        self.unsynced.pop(name, None)
+        self.durable[f"tmp/torn-{name.replace('/', '-')}"] = kept
+
     def replace_head(self, data: bytes) -> None:
         self._step((layout.HEAD, data))
         self.durable[layout.HEAD] = data

@@ -69,7 +69,11 @@ def test_every_file_with_a_byte_more(tmp_path: Path) -> None:
     for path in files(root):
         data = path.read_bytes()
         overwrite(path, data + b"x")
-        assert name(root, path) in named(verdict(root)), name(root, path)
+        result = verdict(root)
+        if name(root, path) == "logs/asl.log":  # behind what was acknowledged a crash may leave anything: the next writer cuts it off
+            assert result.ok and [note.object for note in result.notes] == ["logs/asl.log"]
+        else:
+            assert name(root, path) in named(result), name(root, path)
         overwrite(path, data)
     assert verdict(root).ok
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from unit.check.support import named, overwrite, small, verdict
 
+from asl.errors import Damaged
 from asl.formats import log, records
 from asl.store import open_store, open_writer
 from asl.store.check import chain
@@ -40,13 +41,32 @@ def test_a_record_that_was_not_acknowledged_is_visible_and_no_fault(tmp_path: Pa
     assert (result.faults, result.notes) == ([], [])
 
 
-def test_one_flipped_bit_in_a_record_that_was_not_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rubbish", [b"x", b"\xff" * 500, b"\x02" + bytes(60), bytes(4096)], ids=["byte", "ones", "begun", "zeros"])
+def test_check_and_the_next_writer_agree_on_what_stands_behind_the_head(tmp_path: Path, rubbish: bytes) -> None:
+    """What was never acknowledged is a note for the one, and is cut off by the other."""
     root = small(tmp_path / "store").root
     path = root / "logs/asl.log"
     data, record = path.read_bytes(), next_record(root)
-    for at in range(len(record)):
-        overwrite(path, data + record[:at] + bytes([record[at] ^ 1]) + record[at + 1 :])
-        assert named(verdict(root)) == {"logs/asl.log"}, f"byte {at}"
+    flipped = [record[:at] + bytes([record[at] ^ 1]) + record[at + 1 :] for at in range(len(record))]
+    for tail in (rubbish, *flipped):
+        overwrite(path, data + tail)
+        result = verdict(root)
+        assert result.ok and [(note.object, note.reason) for note in result.notes] == [("logs/asl.log", "TORN_TAIL")], tail.hex()
+    with open_writer(str(root)):
+        assert path.read_bytes() == data
+    assert verdict(root).ok
+
+
+def test_what_was_acknowledged_is_damage_to_both(tmp_path: Path) -> None:
+    root = small(tmp_path / "store").root
+    path = root / "logs/asl.log"
+    data = path.read_bytes()
+    start = list(log.records(data[log.HEADER.size :]))[-2].after.offset
+    for at in range(start, len(data)):
+        overwrite(path, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert named(verdict(root)) & {"logs/asl.log"}, f"byte {at}"
+        with pytest.raises(Damaged), open_writer(str(root)):
+            pass
 
 
 def test_a_log_that_ends_before_what_was_acknowledged(tmp_path: Path) -> None:

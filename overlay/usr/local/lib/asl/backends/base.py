@@ -1,6 +1,7 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a backend owes. Rights are types: a Reads cannot add, and nothing here can overwrite or remove but `head` and `sweep`.
+"""What a backend owes. Rights are types: a Reads cannot add, and nothing here can overwrite or remove but `head`, `sweep`
+and `set_aside`, which keeps what it takes away.
 
 Names are those of backends.layout. All errors are AslError: NotFound, Conflict (the name is taken, or the log has grown),
 Unavailable with reason NO_SPACE, PERMISSION, READ_ONLY, IO_ERROR. After a failed write or barrier a backend promises nothing
@@ -84,6 +85,9 @@ class Adds(Reads, Protocol):
 
     def cut(self, name: str, at: int) -> None:
         """Cut a torn tail off the log at AT, keeping what is cut in tmp/. Only within lock()."""
+
+    def set_aside(self, name: str) -> None:
+        """Take the damaged object NAME away from its name and keep it in tmp/, so that a sound one can be made. Durable."""
 
     def replace_head(self, data: bytes) -> None:
         """Replace meta/head atomically and durably. Only within lock()."""

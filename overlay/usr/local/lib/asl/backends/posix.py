@@ -196,6 +196,33 @@ class Posix(PosixReads):
         except OSError as error:
             raise failure(f"{self.root}: cannot cut the torn tail off {name}", error) from error
 
+    def set_aside(self, name: str) -> None:
+        kept = self._at(f"tmp/torn-{name.replace('/', '-')}-{os.urandom(4).hex()}")
+        try:
+            os.rename(self._at(name), kept)
+            _sync_folder(os.path.dirname(self._at(name)))
+            _sync_folder(self._at("tmp"))
+        except OSError as error:
+            raise failure(f"{self.root}: cannot set {name} aside", error) from error
+
+    def swap(self, name: str, data: bytes) -> None:
+        """Put DATA in the place of NAME in one step; what was there is kept in tmp/. For repairs of stores nobody writes to."""
+        fresh, kept = (self._at(f"tmp/{kind}-{name.replace('/', '-')}-{os.urandom(4).hex()}") for kind in ("new", "torn"))
+        try:
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                _write_all(fd, data)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            if os.path.exists(self._at(name)):
+                os.link(self._at(name), kept)
+                _sync_folder(self._at("tmp"))
+            os.rename(fresh, self._at(name))
+            _sync_folder(os.path.dirname(self._at(name)))
+        except OSError as error:
+            raise failure(f"{self.root}: cannot replace {name}", error) from error
+
     def replace_head(self, data: bytes) -> None:
         temporary = self._at(f"tmp/head-{os.getpid()}-{os.urandom(4).hex()}")
         try:

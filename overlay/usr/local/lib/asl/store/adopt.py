@@ -52,11 +52,11 @@ def adoptable(backend: Reads, known: set[BlockID]) -> list[Entry]:
                 found.extend(entries(backend, block_id))
         except AslError:
             continue
-    found.extend(_joined(backend, parts))
+    found.extend(joined(backend, parts))
     return found
 
 
-def _joined(backend: Reads, parts: dict[bytes, list[tuple[int, int, BlockID]]]) -> Iterator[Entry]:
+def joined(backend: Reads, parts: dict[bytes, list[tuple[int, int, BlockID]]]) -> Iterator[Entry]:
     """The large artifacts of which every part is there."""
     for digest, pieces in parts.items():
         hasher, end, location = hashlib.sha256(), 0, []

@@ -20,7 +20,7 @@ from asl import kernel
 from asl.backends import layout
 from asl.backends.base import Adds, OnFile, Staged
 from asl.backends.posix import failure
-from asl.errors import Conflict
+from asl.errors import Conflict, NotFound
 from asl.formats import artifact, block
 from asl.formats.artifact import Buffer
 from asl.names import BlockID
@@ -243,6 +243,7 @@ class Packer:
         return BlockID(hasher.digest()), len(header) + len(data) + len(tail)
 
     def _publish(self, staged: Staged, block_id: BlockID) -> None:
+        self._clear(block_id)
         try:
             staged.publish(layout.block(block_id))
         except Conflict:  # equal name, equal bytes: somebody stored the very same block, and may have died before his barrier
@@ -250,6 +251,16 @@ class Packer:
         # Blocks become durable in their order: what a block refers to lies in itself or in a block that is there as well, so
         # that a later writer may take in blocks nobody names.
         self._backend.barrier()
+
+    def _clear(self, block_id: BlockID) -> None:
+        """What has the name of a block and is not that block must not pass for it."""
+        name = layout.block(block_id)
+        try:
+            self._backend.size(name)
+        except NotFound:
+            return
+        if hashlib.sha256(self._backend.read(name)).digest() != block_id:
+            self._backend.set_aside(name)
 
     def abandon(self) -> None:
         """Drop what is open: nothing was promised about it."""

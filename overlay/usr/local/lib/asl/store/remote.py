@@ -137,10 +137,10 @@ class RemoteWriter(Writer):
             if not missing and digest not in self._pending:
                 self._known[Digest(digest)] = None
 
-    def add(self, digest: Digest, payload: Buffer, type_tag: Optional[int] = None) -> bool:
+    def add(self, digest: Digest, payload: Buffer, type_tag: Optional[int] = None, *, again: bool = False) -> bool:
         """Store the artifact with DIGEST; False when the domain is known to have it. Where that is learnt later, `found_later` is
         called with the length of plain data."""
-        if self.has(digest):
+        if not again and self.has(digest):
             return False
         if len(payload) >= LARGE:
             self.add_parts(digest, _in_parts(artifact.header(len(payload), type_tag), payload))

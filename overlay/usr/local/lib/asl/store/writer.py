@@ -95,9 +95,9 @@ class Writer(Reader):
         self.add(digest, payload, type_tag)
         return digest
 
-    def add(self, digest: Digest, payload: Buffer, type_tag: Optional[int] = None) -> bool:
-        """Store the artifact with DIGEST, which the caller has computed; True when it was new."""
-        if self.has(digest):
+    def add(self, digest: Digest, payload: Buffer, type_tag: Optional[int] = None, *, again: bool = False) -> bool:
+        """Store the artifact with DIGEST, which the caller has computed; True when it was new. AGAIN: also when it is there."""
+        if not again and self.has(digest):
             return False
         head = artifact.header(len(payload), type_tag)
         if len(payload) >= LARGE:

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asl.cli import stores
 from asl.cli.output import duration, printable, size
 from asl.cli.reading import ReadingLine, example
+from asl.errors import Usage
 
 if TYPE_CHECKING:
     from asl.cli.context import Context
@@ -22,20 +23,41 @@ SHOWN = 50
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     stores.add_argument(parser)
+    parser.add_argument(
+        "--rebuild", action="store_true", help="first make log, index and checkpoints anew from the blocks; nobody may write to the store"
+    )
     example(parser, "asl-debug check --store /mnt/asl/local")
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Check the store. 0: no fault, 5: faults. Raises NotFound, Unavailable."""
+    from asl.backends.posix import Posix
     from asl.store import raw
     from asl.store.check import check
+    from asl.store.rebuild import rebuild
 
     location = stores.location(args, context)
+    if args.rebuild and "://" in location:
+        hint = "run it where the store lies, and name its directory"
+        raise Usage(f"{location} cannot be rebuilt through a gateway", reason="REMOTE_UNSUPPORTED", hint=hint)
+    anew: dict[str, Any] = {}
     with ReadingLine(context) as line:
+        if args.rebuild:
+            anew = rebuild(Posix(location), line.show).document()
+            context.text(_rebuilt(anew["rebuilt"]))
         result = check(raw(location, stores.reached(location, args, context)), line.show)
-    context.document({"store": location, **result.document()})
+    context.document({"store": location, **anew, **result.document()})
     context.text(render(result))
     return 0 if result.ok else 5
+
+
+def _rebuilt(done: dict[str, Any]) -> str:
+    text = f"made anew from {done['blocks']} blocks: {done['artifacts']} artifacts, {done['snapshots']} snapshots"
+    if done["from_receipts"]:
+        text += f", {done['from_receipts']} of them from their receipts"
+    if done["renumbered"]:
+        text += "; some have other ids now"
+    return text
 
 
 def render(result: CheckResult) -> str:

@@ -145,8 +145,9 @@ class _Replay:
         if head is not None and head.offset > tail.at.offset and head.logseq > tail.at.logseq:
             self._findings.fault(layout.LOG, f"{where} are damaged or cut short, and were acknowledged", "BAD_LOG")
             self._history.broken = True
-        elif tail.plausible:
-            what = f"{where} are the beginning of a record: a writer is at work, or was killed; the next one cuts them off"
+        elif tail.plausible or head in self._history.positions:
+            # The head is whole and lies before it: nothing of it was ever acknowledged, and the next writer cuts it off whatever it is.
+            what = f"{where} are no whole record and were never acknowledged: a writer is at work or was killed; the next one cuts them off"
             self._findings.note(layout.LOG, what, "TORN_TAIL")
         else:
             self._findings.fault(layout.LOG, f"{where} are damaged: they are no unfinished record", "BAD_LOG")
