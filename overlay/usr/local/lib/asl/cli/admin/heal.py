@@ -48,7 +48,7 @@ def render(result: Healed) -> str:
     if not result.blocks:
         return "no block is damaged"
     lines = [
-        f"{result.blocks} blocks were damaged: {result.blocks_healed} replaced, {result.artifacts_healed} artifacts of the others taken in, "
+        f"{result.blocks} blocks were damaged: {result.blocks_healed} replaced, {result.artifacts_healed} artifacts of others taken in, "
         f"{result.artifacts_lost} lost"
     ]
     for each in result.lost[:LOSSES_SHOWN]:
