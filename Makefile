@@ -27,6 +27,9 @@ lint: setup ## ruff, mypy, ansible-lint, yamllint
 faults: setup overlay ## the long fault runs: 300 kills, 1,000 bit flips (needs root)
 	@ASL_KILLS=300 ASL_FLIPS=1000 $(PYTEST) tests/integration/test_kills.py tests/integration/test_flips.py
 
+cuts: setup overlay ## the long runs of remote mode: 1,000 cut connections, 8 writers in 200 rounds, many bad requests
+	@ASL_CUTS=1000 ASL_ROUNDS=200 ASL_EXAMPLES=500 $(PYTEST) tests/integration/test_gateway_cuts.py tests/integration/test_gateway_many.py
+
 vm: setup-vm overlay ## a shell in a live rescue system with real OpenZFS (needs root; the first time builds for a quarter of an hour)
 	@tests/vm/run shell
 
@@ -49,4 +52,4 @@ clean: ## what was built; keeps .venv and the images in the cache
 	@$(MAKE) --no-print-directory -C native clean
 	@rm -rf .cache reports
 
-.PHONY: help demo test lint faults vm overlay build setup setup-demo setup-vm clean
+.PHONY: help demo test lint faults cuts vm overlay build setup setup-demo setup-vm clean

@@ -225,7 +225,7 @@ class S3:
             fields = {"Prefix": self._prefix + prefix, "ContinuationToken": page["NextContinuationToken"]}
 
     def _put(self, name: str, body: Buffer | IO[bytes], *, over: bool = False) -> None:
-        fields: dict[str, Any] = {"Key": self._prefix + name, "Body": body if hasattr(body, "read") else bytes(body)}  # type: ignore[arg-type]
+        fields: dict[str, Any] = {"Key": self._prefix + name, "Body": body if hasattr(body, "read") else bytes(body)}
         if not over:
             fields["IfNoneMatch"] = "*"
             if self._retention:

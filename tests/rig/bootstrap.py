@@ -54,6 +54,10 @@ TEST = {
     "nbdkit": "nbdkit",
     "libnbd-bin": "nbdfuse",
     "fuse3": "fusermount3",
+    "ceph-common": "ceph",
+    "ceph-mon": "ceph-mon",
+    "ceph-osd": "ceph-osd",
+    "radosgw": "radosgw",
     "gddrescue": "ddrescue",
     "procps": "pgrep",
 }

@@ -188,6 +188,7 @@ def read_token(path: Optional[str]) -> str:
 
 # Blocks are read in windows, so that a restore does not wait for a round trip a chunk: bytes of a window, and windows kept.
 _WINDOW, _WINDOWS = 8 << 20, 6
+_LISTED = ("blocks", "segments", "snapshots")
 _SINGLE = {layout.LOG: "log", layout.HEAD: "head", layout.MARKER: "marker"}
 
 
@@ -256,6 +257,9 @@ class GatewayReads:
         return int(headers.get("content-length", "0"))
 
     def names(self, folder: str) -> Iterator[str]:
+        if folder not in _LISTED:  # how log and head are kept is the gateway's affair
+            yield from sorted(name for name in _SINGLE if name.startswith(folder + "/"))
+            return
         after = ""
         while True:
             page = document(self._gateway.call("GET", f"/v1/{self._gateway.remote.domain}/{folder}{after}"))

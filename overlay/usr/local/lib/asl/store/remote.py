@@ -107,6 +107,9 @@ class RemoteWriter(Writer):
         self.receipt: Optional[dict[str, Any]] = None
         self.found_later: Callable[[int], None] = lambda length: None
 
+    def __enter__(self) -> RemoteWriter:
+        return self
+
     def __exit__(self, *_exc: object) -> None:
         self._askers.shutdown(wait=False, cancel_futures=True)
         self._senders.shutdown(wait=False, cancel_futures=True)
