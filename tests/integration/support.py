@@ -91,9 +91,7 @@ class Tool:
         self._err = (folder / f"err-{time.monotonic_ns()}").open("w+b")
         self._started = time.monotonic()
         # A session of its own, so that a kill reaches every process of it.
-        self.process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err, env=env, start_new_session=True
-        )
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err, env=env, start_new_session=True)
 
     def kill_after(self, seconds: float) -> bool:
         """SIGKILL the tool and all its children after SECONDS; False when it had ended by itself before."""

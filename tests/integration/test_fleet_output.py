@@ -103,7 +103,7 @@ def test_in_a_pipe_there_are_plain_lines_and_nothing_that_alarms(command: list[s
 
 
 def check_events(events: list[dict[str, Any]]) -> None:
-    assert [event["event"] for event in events][0::len(events) - 1] == ["run", "end"]
+    assert [event["event"] for event in events][0 :: len(events) - 1] == ["run", "end"]
     assert [event["time"] for event in events] == sorted(event["time"] for event in events)
     told = [event["progress"] for event in events if event["event"] == "progress" and event["host"] == "db01"]
     done = [progress["bytes_done"] for progress in told if progress]

@@ -25,7 +25,7 @@ MASKED = (
 HOOKS = (
     # host keys come from the rig, one for each container and run
     'rm -f "$1"/etc/ssh/ssh_host_*',
-    'for unit in ' + MASKED + '; do ln -sf /dev/null "$1/etc/systemd/system/$unit"; done',
+    "for unit in " + MASKED + '; do ln -sf /dev/null "$1/etc/systemd/system/$unit"; done',
     'printf "UseDNS no\\nPermitRootLogin prohibit-password\\n" > "$1/etc/ssh/sshd_config.d/rig.conf"',
     'mkdir -p -m 0700 "$1/root/.ssh"',
     ': > "$1/etc/machine-id"',

@@ -21,7 +21,13 @@ def run(
     """Run ARGV to its end and return what it printed. Raises RigError with the program's own last words."""
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", timeout=timeout, input=stdin or "", check=False,
+            argv,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            input=stdin or "",
+            check=False,
             env={**os.environ, "LC_ALL": "C", **(env or {})},
         )
     except FileNotFoundError as error:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run a playbook over hosts that answer from recorded results, and say what it cost.
 
-    tests/scale/fleet.py --hosts 1000 --forks 50          # rescue.yml beside a playbook of no-ops of the same size
+tests/scale/fleet.py --hosts 1000 --forks 50          # rescue.yml beside a playbook of no-ops of the same size
 """
 
 from __future__ import annotations

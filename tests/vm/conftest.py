@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
+from rig.places import CHECKOUT
 
 from vm.machine import Machine
 
@@ -15,7 +17,8 @@ DISKS = {"one": "256M", "two": "256M", "three": "256M"}
 
 @pytest.fixture(scope="session")
 def booted() -> Iterator[Machine]:
-    machine = Machine("suite")
+    # Another checkout may run its own at the same time.
+    machine = Machine(f"suite-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}")
     try:
         machine.up(DISKS)
         machine.lay_tools()

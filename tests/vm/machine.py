@@ -26,8 +26,14 @@ from . import live, qmp
 
 RUNS = Path("/run/asl-vm")
 BOOT_SECONDS = 900  # two minutes on an idle machine; this one may be busy
+TRIES = 3
 GROUND = "ground"  # the snapshot that reset goes back to
 APPEND = "boot=live live-media=/dev/vda console=ttyS0 net.ifnames=0 systemd.gpt_auto=0 quiet"
+
+
+class Panicked(RigError):
+    """The guest's kernel gave up while it booted. Emulation with several threads now and then misses code that a kernel has just patched
+    (an int3 oops); nothing has been written by then, so it is simply started again."""
 
 
 class Machine:
@@ -64,7 +70,14 @@ class Machine:
 
     def boot(self) -> None:
         """Start it with the disks that are there, as after a power cut; the root is new, since it was in RAM."""
-        self._await_ssh(self._start())
+        for left in reversed(range(TRIES)):
+            try:
+                self._await_ssh(self._start())
+                return
+            except Panicked:
+                self.kill()
+                if not left:
+                    raise
 
     def _start(self) -> int:
         if self.alive():
@@ -215,6 +228,8 @@ class Machine:
         while time.monotonic() < deadline:
             if not self.alive():
                 raise RigError(f"qemu ended while {self.project} booted; see {self.console}")
+            if "Kernel panic" in self.console.read_text(errors="replace"):
+                raise Panicked(f"the kernel of {self.project} panicked while it booted; see {self.console}")
             if _greeted(port) and self.run("true", check=False, timeout=120).returncode == 0:
                 return
             time.sleep(0.5)

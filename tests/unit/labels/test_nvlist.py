@@ -138,8 +138,10 @@ def test_any_bytes(data: bytes) -> None:
 
 PLAIN = st.recursive(
     st.integers(0, 2**64 - 1) | st.text(max_size=8) | st.just(True),
-    lambda inside: st.dictionaries(st.text(max_size=6), inside, max_size=4)
-    | st.lists(st.dictionaries(st.text(max_size=6), inside, max_size=3), min_size=1, max_size=3),
+    lambda inside: (
+        st.dictionaries(st.text(max_size=6), inside, max_size=4)
+        | st.lists(st.dictionaries(st.text(max_size=6), inside, max_size=3), min_size=1, max_size=3)
+    ),
     max_leaves=12,
 )
 

@@ -15,7 +15,7 @@ import archive
 import pytest
 
 from asl.config import Config
-from asl.preflight.found import pool_facts
+from asl.preflight.found import pool_facts, probe
 from asl.preflight.pools import PoolFact
 from asl.survey import survey
 from asl.survey.zpools import hostid
@@ -146,6 +146,31 @@ def test_multihost_needs_a_hostid(tmp_path: Path) -> None:
     assert not fact(surveyed("/dev/sdb", multihost=True), root).mmp_refuses
     tree(tmp_path, {"sys/module/spl/parameters/spl_hostid": "195939070\n"})
     assert hostid(root) == 195939070
+
+
+def test_another_host_and_another_writer(tmp_path: Path) -> None:
+    root = tree(tmp_path, BLOCKS)
+    found = surveyed("/dev/sdb", hazards=["FOREIGN_HOST"], state="active")
+    assert fact(found, root).foreign
+    assert not fact(surveyed("/dev/sdb"), root).foreign
+    waited: list[float] = []
+    assert probe(found, root=root, wait=waited.append) == set(), "no node of it is there to be read"
+    assert waited == []
+    (seen,) = pool_facts(found, None, root=root, written={"7"})
+    assert seen.live_writer
+
+
+def test_a_pool_of_our_own_is_not_waited_for(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    found = surveyed(str(disk), state="active")
+    root = tree(tmp_path / "root", BLOCKS)
+    waited: list[float] = []
+    probe(found, root=root, wait=waited.append)
+    assert len(waited) == 1
+    tree(tmp_path / "root", {"proc/spl/kstat/zfs/tank/guid": "7\n"})
+    probe(found, root=root, wait=waited.append)
+    assert len(waited) == 1
 
 
 def test_features_the_module_does_not_know(tmp_path: Path) -> None:
