@@ -26,7 +26,7 @@ MAKE = f"""
 set -e
 modprobe zfs; echo 77 > /sys/module/spl/parameters/spl_hostid; zgenhostid -f 0000004d
 zpool create -f rescuepool {BY_ID}-rescue; zpool export rescuepool
-zpool create -f tank {BY_ID}-crashed; cp -a /etc/systemd /tank/; zpool sync tank
+zpool create -f tank {BY_ID}-crashed; zfs create tank/data; cp -a /etc/systemd /tank/data/; zpool sync tank
 mkfs.ext4 -q {BY_ID}-ext4; mkfs.xfs -q {BY_ID}-xfs; mkfs.btrfs -q {BY_ID}-btrfs
 for fs in ext4 xfs btrfs; do mkdir -p /m/$fs; mount {BY_ID}-$fs /m/$fs; {FILES.format("/m/$fs")}; echo more > /m/$fs/late; done
 zpool sync tank; zpool sync tank
@@ -89,7 +89,7 @@ def test_the_whole_local_mode(vm: Machine, tmp_path: Path) -> None:
     assert vm.output("zpool list -H -o name") == ""
     backend, source = guid(vm, "rescuepool"), guid(vm, "tank")
     asked = {
-        "asl_sources": sources, "asl_conf": {"mode": "local", "local.approved": [backend]}, "asl_init": True,
+        "asl_sources": [*sources, "zfs:tank/data"], "asl_conf": {"mode": "local", "local.approved": [backend]}, "asl_init": True,
         "asl_source_pools": [source], "asl_force_foreign": [source],
     }  # fmt: skip
     rc, counts, said = playbook(vm, tmp_path, "rescue", **asked)
