@@ -22,6 +22,8 @@ from asl.preflight.zfs import capability
 from asl.sources.guard import Guard
 from asl.survey.liveness import Wait, moving
 
+PLENTY = 1 << 30  # bytes: with less than that in the backend, the operator should know before the intake begins
+
 
 def import_pool(request: Request, config: Config, *, root: str = "/", wait: Wait = time.sleep) -> dict[str, Any]:
     """Import a pool in its role; a backend is mounted at local.mount as well. See the package for what is returned.
@@ -180,6 +182,12 @@ class _Import:
         """What is said of it, in a check run what would be."""
         after = self._view(True, self.store.target if self.store else None)
         mounted = self.store.mounted_at() if self.store else None
+        available = zpool.available(self.store.dataset) if self.store and mounted else None
+        notes = list(self.notes)
+        if self.state is not None and self.state.health != "ONLINE":
+            notes.append(f"ZFS calls its health {self.state.health}: zpool status -v {self.state.name}")
+        if available is not None and available < PLENTY:
+            notes.append(f"only {available >> 20} MiB can be written into it")
         return {
             "changed": bool(self.actions),
             "check": self.request.check,
@@ -191,10 +199,10 @@ class _Import:
             "health": self.state.health if self.state else None,
             "dataset": self.store.dataset if self.store else None,
             "mounted_at": mounted,
-            "available": zpool.available(self.store.dataset) if self.store and mounted else None,
+            "available": available,
             "actions": self.actions,
             "commands": self.commands,
-            "notes": self.notes,
+            "notes": notes,
             "members": self.members,
             "labels": self.labels or None,
             "versions": {"module": self.seen.zfs.module, "tools": self.seen.zfs.tools},

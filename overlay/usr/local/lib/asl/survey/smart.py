@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a disk says of its own health: smartctl's JSON (smartmontools 7.0 and newer), asked read-only and with a deadline.
 
-    passed       the disk's own verdict, None where it gives none       hours        powered on
-    temperature  degrees Celsius                                        reallocated  sectors replaced by spare ones (ATA attribute 5)
-    pending      sectors it could not read and waits to replace (197)   uncorrectable  sectors given up (198)
-    media_errors, percentage_used, spare: NVMe's own counts             defects      grown defects of a SCSI disk
+passed       the disk's own verdict, None where it gives none       hours        powered on
+temperature  degrees Celsius                                        reallocated  sectors replaced by spare ones (ATA attribute 5)
+pending      sectors it could not read and waits to replace (197)   uncorrectable  sectors given up (198)
+media_errors, percentage_used, spare: NVMe's own counts             defects      grown defects of a SCSI disk
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The first and the last record of a send stream (OpenZFS, include/sys/zfs_ioctl.h: dmu_replay_record_t). In the sender's byte order.
 
-    record   0 u32 type   4 u32 bytes of payload behind it   8 .. 312 what the type says; the last 32: running Fletcher-4 of the stream
-    BEGIN    0 type 0   8 u64 magic 0x2F5BACBAC  16 u64 version and features  24 u64 creation time  32 u32 type of the dataset
-             36 u32 flags  40 u64 GUID  48 u64 GUID it is an increment to, 0 for a whole  56 256 name
-    END      0 type 5   8 4 x u64 Fletcher-4 of all before it  40 u64 GUID
+record   0 u32 type   4 u32 bytes of payload behind it   8 .. 312 what the type says; the last 32: running Fletcher-4 of the stream
+BEGIN    0 type 0   8 u64 magic 0x2F5BACBAC  16 u64 version and features  24 u64 creation time  32 u32 type of the dataset
+         36 u32 flags  40 u64 GUID  48 u64 GUID it is an increment to, 0 for a whole  56 256 name
+END      0 type 5   8 4 x u64 Fletcher-4 of all before it  40 u64 GUID
 """
 
 from __future__ import annotations
