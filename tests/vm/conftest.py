@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -17,15 +18,19 @@ DISKS = {"one": "256M", "two": "256M", "three": "256M"}
 
 @pytest.fixture(scope="session")
 def booted() -> Iterator[Machine]:
+    """With ASL_VM=NAME it is the machine of that name, left running and used again by the next run, which saves booting it."""
+    named = os.environ.get("ASL_VM")
     # Another checkout may run its own at the same time.
-    machine = Machine(f"suite-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}")
+    machine = Machine(named or f"suite-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}")
     try:
-        machine.up(DISKS)
-        machine.lay_tools()
-        machine.save()
+        if not (named and machine.alive()):
+            machine.up(DISKS)
+            machine.lay_tools()
+            machine.save()
         yield machine
     finally:
-        machine.down()
+        if not named:
+            machine.down()
 
 
 @pytest.fixture
