@@ -304,6 +304,8 @@ class PosixStaged:
 
 
 def _pread(fd: int, length: int, offset: int) -> bytes:
+    # A damaged index may ask for gigabytes, and memory for them is taken before anything is read.
+    length = min(length, max(0, os.fstat(fd).st_size - offset))
     parts = []
     while length:
         part = os.pread(fd, length, offset)
