@@ -24,11 +24,9 @@ test: setup overlay ## every test: style, unit, Molecule, round trips (needs roo
 lint: setup ## ruff, mypy, ansible-lint, yamllint
 	@$(PYTEST) -q tests/integration/test_style.py
 
-faults: setup overlay ## the long fault runs: 300 kills, 1,000 bit flips (needs root)
-	@ASL_KILLS=300 ASL_FLIPS=1000 $(PYTEST) tests/integration/test_kills.py tests/integration/test_flips.py
-
-cuts: setup overlay ## the long runs of remote mode: 1,000 cut connections, 8 writers in 200 rounds, many bad requests
-	@ASL_CUTS=1000 ASL_ROUNDS=200 ASL_EXAMPLES=500 $(PYTEST) tests/integration/test_gateway_cuts.py tests/integration/test_gateway_many.py
+faults: setup overlay ## the long fault campaign, more than 10,000 points; ASL_SEED=N repeats it (needs root)
+	@cd tests && PYTHONPATH=../overlay/usr/local/lib:. ../$(PYTHON) -B -m faults --rounds 8 $(ASL_SEED:%=--seed %) --report ../reports/faults.json
+	@ASL_KILLS=100 ASL_FLIPS=1000 ASL_BAD=500 ASL_BAD_MIB=1024 ASL_STOPS=20 $(PYTEST) -s tests/integration/test_kills.py tests/integration/test_flips.py tests/integration/test_bad_sectors.py
 
 vm: setup-vm overlay ## a shell in a live rescue system with real OpenZFS (needs root; the first time builds for a quarter of an hour)
 	@tests/vm/run shell
