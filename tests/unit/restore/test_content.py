@@ -15,7 +15,7 @@ from unit.restore.support import Shelf
 
 from asl.errors import Refused, Usage
 from asl.formats import recipe
-from asl.restore import restore_content
+from asl.restore import plan_content, restore_content
 from asl.restore.sinks import PAGE, stretches
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices need root")
@@ -80,11 +80,46 @@ def test_a_device_is_named_before_it_is_overwritten(shelf: Shelf, loop: str, tmp
         restore_content(shelf, digest, loop, size=SIZE, device=True)
     assert refused.value.reason == "EXISTS" and str(tmp_path / "disk") in refused.value.message and str(10 << 20) in refused.value.message
     assert (tmp_path / "disk").read_bytes() == before
-    restore_content(shelf, digest, loop, size=SIZE, device=True, overwrite=True)
-    assert (tmp_path / "disk").read_bytes() == CONTENT + before[SIZE:]
+    for named in (None, "WD-123"):
+        with pytest.raises(Refused) as refused:
+            restore_content(shelf, digest, loop, size=SIZE, device=True, overwrite=True, serial=named)
+        assert refused.value.reason == "SERIAL_NEEDED" and str(tmp_path / "disk") in str(refused.value.hint)
+    assert (tmp_path / "disk").read_bytes() == before
+    serial = str(tmp_path / "disk")
+    result = restore_content(shelf, digest, loop, size=SIZE, device=True, overwrite=True, serial=serial, verify=True)
+    unread = [tuple(map(int, loss.where.rsplit(": ", 1)[1].split(" bytes at "))) for loss in result.losses]
+    wanted = bytearray(CONTENT + before[SIZE:])
+    for length, at in unread:
+        wanted[at : at + length] = before[at : at + length]  # what nobody could read is left as it is
+    assert unread and (tmp_path / "disk").read_bytes() == wanted and result.verified
     with pytest.raises(Refused) as refused:
-        restore_content(shelf, digest, loop, size=11 << 20, device=True, overwrite=True)
+        restore_content(shelf, digest, loop, size=11 << 20, device=True, overwrite=True, serial=serial)
     assert refused.value.reason == "TOO_SMALL"
+
+
+@needs_root
+def test_a_blank_device_needs_no_naming(shelf: Shelf, loop: str, tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(bytes(10 << 20))
+    assert restore_content(shelf, shelf.recipe(*PARTS), loop, size=SIZE, device=True, verify=True).verified
+    assert (tmp_path / "disk").read_bytes()[:SIZE] == CONTENT
+
+
+def test_what_the_disk_does_not_give_back_is_a_loss(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from asl.restore import content
+
+    digest, file = shelf.recipe(*PARTS), tmp_path / "file"
+
+    def spoil(fd: int, _at: int, _length: int) -> None:
+        os.pwrite(fd, b"spoilt", 1000)
+
+    monkeypatch.setattr(content, "drop_cache", spoil)
+    losses = restore_content(shelf, digest, str(file), size=SIZE, verify=True).losses
+    assert [loss.what for loss in losses] == ["unread", "not_written"]
+
+
+def test_a_plan_says_what_would_be_written(shelf: Shelf) -> None:
+    plan = plan_content(shelf, shelf.recipe(*PARTS), SIZE)
+    assert sum(plan.values()) == SIZE and plan["unread"] and plan["data"] and not plan["lost"]
 
 
 @needs_root

@@ -5,6 +5,7 @@
 ranges   what a content is made of, past damage      sinks       where one run of bytes is written
 tree     directories, names, links                   content     a run of bytes, checked or written
 attributes  owners, modes, xattrs, times             result      what was done, what was lost
+chunks   many chunks at once                         targets     what may be overwritten
 
 What a snapshot says is not trusted: names and links in it may be made to reach out of the destination. Every step goes through
 a descriptor of the directory above and follows no link. Damage is listed, and everything else is restored all the same.
@@ -12,8 +13,8 @@ a descriptor of the directory above and follows no link. Damage is listed, and e
 
 from __future__ import annotations
 
-from asl.restore.content import restore_content
+from asl.restore.content import plan_content, restore_content
 from asl.restore.result import RestoreResult
-from asl.restore.tree import restore_tree
+from asl.restore.tree import plan_tree, restore_tree
 
-__all__ = ["RestoreResult", "restore_content", "restore_tree"]
+__all__ = ["RestoreResult", "plan_content", "plan_tree", "restore_content", "restore_tree"]

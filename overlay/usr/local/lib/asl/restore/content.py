@@ -4,58 +4,105 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import stat
-import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Optional, Union
 
-from asl import system
-from asl.errors import Refused, Unavailable, Usage
+from asl.errors import AslError, Unavailable
 from asl.formats import artifact
-from asl.restore import ranges, sinks
+from asl.restore import chunks, ranges, sinks, targets
 from asl.restore.ranges import DATA, HOLE, LOST, Range
 from asl.restore.result import RestoreResult, fatal
 from asl.sources.base import READ_SIZE, why
+from asl.sources.reader import drop_cache
 from asl.store.contents import Payloads
 
-BLKGETSIZE64 = 0x80081272
 NOT_READ = "it could not be read when the snapshot was made"
 Lose = Callable[[str, int, int, str], None]
 Sink = Union[sinks.NewFile, sinks.OldFile, sinks.Device]
+_Loss = tuple[str, int, int, str]
+# Bytes of chunks that are read, checked and written together, and how many such batches may wait for their turn.
+BATCH, WAITING = 2 * 1024 * 1024, 4
 
 
-def pour(store: Payloads, wanted: Iterable[Range], sink: Sink, lose: Lose, step: Callable[[int], None]) -> int:
+def pour(
+    store: Payloads, wanted: Iterable[Range], sink: Sink, lose: Lose, step: Callable[[int], None], *, pool: Optional[Executor] = None
+) -> int:
     """Write WANTED into SINK; how many bytes it covers. LOSE(what, offset, length, why) for each range that is not there.
 
-    What the sink holds already is left alone; ranges that are lost become zeros. STEP(bytes) is called as it goes on."""
-    at = 0
-    for each in _joined(wanted):
-        if each.kind == DATA:
-            _data(store, each, at, sink, lose)
-        else:
-            sink.zero(at, each.length)
-            if each.kind != HOLE:
-                lose("damaged" if each.kind == LOST else "unread", at, each.length, each.reason or NOT_READ)
-        at += each.length
-        step(each.length)
+    What the sink holds already is left alone; what becomes of ranges that are lost is the sink's to say. STEP(bytes) is called as it
+    goes on, both in order. POOL: batches of chunks are read, checked and written in its threads."""
+    at, waiting = 0, deque[tuple[int, "Future[list[_Loss]]"]]()
+
+    def settle() -> None:
+        length, done = waiting.popleft()
+        for loss in done.result():
+            lose(*loss)
+        step(length)
+
+    for batch in _batches(_joined(wanted)):
+        length = sum(each.length for each in batch)
+        waiting.append((length, _submit(pool, store, batch, at, sink)))
+        at += length
+        if pool is None or len(waiting) > WAITING:
+            settle()
+    while waiting:
+        settle()
     sink.finish(at)
     return at
 
 
-def _data(store: Payloads, each: Range, at: int, sink: Sink, lose: Lose) -> None:
-    there = sink.holds(at, each.length)
-    if len(there) == each.length and artifact.digest(there) == each.digest:
-        return
-    try:
-        data = ranges.chunk(store, each)
-    except ranges.DAMAGE as error:
-        sink.zero(at, each.length)
-        lose("damaged", at, each.length, str(error))
-        return
-    sink.write(at, data)
+def _submit(pool: Optional[Executor], store: Payloads, batch: list[Range], at: int, sink: Sink) -> Future[list[_Loss]]:
+    if pool is not None:
+        return pool.submit(_batch, store, batch, at, sink)
+    done: Future[list[_Loss]] = Future()
+    done.set_result(_batch(store, batch, at, sink))
+    return done
+
+
+def _batches(wanted: Iterable[Range]) -> Iterator[list[Range]]:
+    """WANTED in order: many chunks together, anything else by itself."""
+    batch: list[Range] = []
+    size = 0
+    for each in wanted:
+        if batch and (each.kind != DATA or size + each.length > BATCH):
+            yield batch
+            batch, size = [], 0
+        if each.kind != DATA:
+            yield [each]
+            continue
+        batch.append(each)
+        size += each.length
+    if batch:
+        yield batch
+
+
+def _batch(store: Payloads, batch: list[Range], at: int, sink: Sink) -> list[_Loss]:
+    """Write one batch, which begins at AT; what of it is lost."""
+    first = batch[0]
+    if first.kind == HOLE:
+        sink.zero(at, first.length)
+        return []
+    if first.kind != DATA:
+        sink.gap(at, first.length)
+        return [("damaged" if first.kind == LOST else "unread", at, first.length, first.reason or NOT_READ)]
+    lacking, places = [], []
+    for each in batch:
+        there = sink.holds(at, each.length)
+        if len(there) != each.length or artifact.digest(there) != each.digest:
+            lacking.append(each)
+            places.append(at)
+        at += each.length
+    lost: list[_Loss] = []
+    for each, place, data in zip(lacking, places, chunks.read(store, lacking)):
+        if isinstance(data, AslError):
+            sink.gap(place, each.length)
+            lost.append(("damaged", place, each.length, str(data)))
+        else:
+            sink.write(place, data)
+    return lost
 
 
 def _joined(wanted: Iterable[Range]) -> Iterator[Range]:
@@ -99,15 +146,16 @@ def _reads_as_zeros(file: sinks.OldFile, at: int, length: int) -> bool:
 
 
 def restore_content(
-    store: Payloads, digest: bytes, path: str, *, size: int, device: bool = False, overwrite: bool = False,
-    progress: Optional[Callable[[RestoreResult], None]] = None,
+    store: Payloads, digest: bytes, path: str, *, size: int, device: bool = False, overwrite: bool = False, serial: Optional[str] = None,
+    verify: bool = False, progress: Optional[Callable[[RestoreResult], None]] = None,
 ) -> RestoreResult:  # fmt: skip
     """Write the recipe DIGEST, SIZE bytes, to the file PATH or with DEVICE onto the block device PATH.
 
-    Raises Refused for what is there already unless OVERWRITE, and always for a device that is in use or too small. With
-    OVERWRITE what is right already is not written again: a restore that was stopped goes on."""
+    Raises Refused for what is there already unless OVERWRITE, for a device that holds data unless SERIAL names it, and always for one
+    that is in use or too small. With OVERWRITE what is right already is not written again: a restore that was stopped goes on.
+    VERIFY: read everything again from the disk behind the last write; what is not as it should be is a loss."""
     result = RestoreResult(path, progress=progress)
-    fd, sink = _open_device(path, size, overwrite) if device else _open_file(path, overwrite)
+    fd, sink = targets.open_device(path, size, overwrite=overwrite, serial=serial) if device else targets.open_file(path, overwrite)
 
     def lose(what: str, at: int, length: int, reason: str) -> None:
         result.lose(what, f"{path}: {length} bytes at {at}", reason)
@@ -117,8 +165,14 @@ def restore_content(
         result.step()
 
     try:
-        pour(store, ranges.recipe_ranges(store, digest, size), sink, lose, step)
+        with ThreadPoolExecutor(workers(), "asl-restore") as pool:
+            pour(store, ranges.recipe_ranges(store, digest, size), sink, lose, step, pool=pool)
         os.fsync(fd)
+        if verify:
+            drop_cache(fd, 0, 0)
+            for at, length in _wrong(ranges.recipe_ranges(store, digest, size), fd):
+                lose("not_written", at, length, "the disk gives other bytes back than were written")
+            result.verified = True
     except OSError as error:
         raise fatal(error, path) or Unavailable(f"{path} cannot be written: {why(error)}", reason="WRITE_FAILED") from error
     finally:
@@ -127,75 +181,28 @@ def restore_content(
     return result
 
 
-def _open_file(path: str, overwrite: bool) -> tuple[int, Sink]:
-    flags = os.O_RDWR | os.O_CLOEXEC
-    try:
-        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-        return fd, sinks.NewFile(fd)
-    except FileExistsError as error:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            hint = f"--device {path} writes to a block device" if stat.S_ISBLK(status.st_mode) else "choose another name"
-            raise Usage(f"{path} is no regular file", reason="DESTINATION_KIND", hint=hint) from error
-        if not overwrite:
-            hint = "choose another name, or --overwrite to go on with what is there"
-            raise Refused(f"{path} exists already ({status.st_size} bytes)", reason="EXISTS", hint=hint) from error
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be made: {why(error)}", reason="WRITE_FAILED") from error
-    fd = os.open(path, flags)
-    return fd, sinks.OldFile(fd)
+def plan_content(store: Payloads, digest: bytes, size: int) -> dict[str, int]:
+    """What a restore would write: bytes of data, of holes, unread, and lost to damage of the recipe."""
+    found = {"data": 0, "holes": 0, "unread": 0, "lost": 0}
+    names = {DATA: "data", HOLE: "holes", LOST: "lost"}
+    for each in ranges.recipe_ranges(store, digest, size):
+        found[names.get(each.kind, "unread")] += each.length
+    return found
 
 
-def _open_device(path: str, size: int, overwrite: bool) -> tuple[int, Sink]:
-    """The device, claimed for us alone (open(2): O_EXCL on a block device fails when it is mounted or part of something)."""
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        hint = "asl-intake survey shows the disks that are there"
-        raise Usage(f"{path}: {why(error)}", reason="DESTINATION_NOT_FOUND", hint=hint) from error
-    if not stat.S_ISBLK(status.st_mode):
-        raise Usage(f"{path} is no block device", reason="DESTINATION_KIND", hint=f"--file {path} writes to a file")
-    named = _named(path)
-    _refuse_mounted(path, named)
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
-    except OSError as error:
-        hint = "unmount it, and stop what lies on it (LVM, RAID, swap)"
-        raise Refused(f"{named} cannot be had for writing: {why(error)}", reason="DESTINATION_IN_USE", hint=hint) from error
-    has = struct.unpack("Q", fcntl.ioctl(fd, BLKGETSIZE64, bytes(8)))[0]
-    refused = None
-    if has < size:
-        refused = Refused(f"{named} has {has} bytes; {size} are to be restored", reason="TOO_SMALL", hint="choose a larger device")
-    elif not overwrite:
-        hint = "--overwrite destroys what is on it; check model and serial number first"
-        refused = Refused(f"{named} would be overwritten", reason="EXISTS", hint=hint)
-    if refused is not None:
-        os.close(fd)
-        raise refused
-    return fd, sinks.Device(fd)
+def _wrong(wanted: Iterable[Range], fd: int) -> Iterator[tuple[int, int]]:
+    """(offset, length) of each chunk and hole that FD does not give back."""
+    file, at = sinks.OldFile(fd), 0
+    for each in wanted:
+        if each.kind == DATA:
+            there = file.holds(at, each.length)
+            if len(there) != each.length or artifact.digest(there) != each.digest:
+                yield at, each.length
+        elif each.kind == HOLE and not _reads_as_zeros(file, at, each.length):
+            yield at, each.length
+        at += each.length
 
 
-def _named(path: str) -> str:
-    """PATH with model, serial number and size, so that nobody overwrites the wrong disk."""
-    device = system.device_of(path, system.block_devices())
-    if device is None:
-        return path
-    what = [text for text in (device.model, device.serial, device.backing_file) if text]
-    return f"{path} ({', '.join([*what, f'{device.size} bytes'])})"
-
-
-def _refuse_mounted(path: str, named: str) -> None:
-    """Raise Refused when the device or a partition of it is mounted: O_EXCL on a whole disk does not see its partitions' file systems
-    on every kernel."""
-    devices = system.block_devices()
-    device = system.device_of(path, devices)
-    if device is None:
-        return
-    numbers = {each.devno for each in devices if device.name in (each.name, each.parent)}
-    nodes = {each.path for each in devices if each.devno in numbers}
-    for mount in system.mounts():
-        source = mount.source
-        with suppress(OSError):
-            source = os.path.realpath(source)
-        if mount.devno in numbers or source in nodes:
-            raise Refused(f"{named} is mounted at {mount.mount_point}", reason="DESTINATION_MOUNTED", hint=f"umount {mount.mount_point}")
+def workers() -> int:
+    """Threads of a restore: one for each CPU this process may use, 16 at most."""
+    return min(16, len(os.sched_getaffinity(0)))

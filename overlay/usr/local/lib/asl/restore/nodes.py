@@ -8,12 +8,13 @@ import dataclasses
 import errno
 import os
 import stat
+from concurrent.futures import Executor
 from typing import Optional
 
 from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.restore import attributes, places, ranges
-from asl.restore.content import NOT_READ, is_held, pour
+from asl.restore.content import BATCH, NOT_READ, is_held, pour
 from asl.restore.result import RestoreResult
 from asl.restore.sinks import NewFile
 from asl.sources.base import shown, why
@@ -27,7 +28,10 @@ _FORMATS = {tree.CHARACTER: stat.S_IFCHR, tree.BLOCK: stat.S_IFBLK, tree.FIFO: s
 class Nodes:
     """Makes names below the destination BASE. PART is the path that is being restored, b"" for the whole source."""
 
-    def __init__(self, store: Payloads, root: bytes, base: int, part: bytes, result: RestoreResult, *, overwrite: bool) -> None:
+    def __init__(
+        self, store: Payloads, root: bytes, base: int, part: bytes, result: RestoreResult, *, overwrite: bool, pool: Executor
+    ) -> None:  # fmt: skip
+        self._pool = pool
         self._store, self._root, self._base, self._part = store, root, base, part
         self._result, self._overwrite = result, overwrite
         # First names outside the part: their files are made at their first link, and linked from there on.
@@ -114,7 +118,7 @@ class Nodes:
             self._result.bytes += length
             self._result.step()
 
-        pour(self._store, ranges.file_ranges(self._store, entry), NewFile(fd), lose, step)
+        pour(self._store, ranges.file_ranges(self._store, entry), NewFile(fd), lose, step, pool=self._pool if entry.size > BATCH else None)
 
     def _right_already(self, dir_fd: int, entry: Entry, path: bytes) -> bool:
         """True when the file is there with this size, time and content; its attributes are then set once more."""

@@ -31,12 +31,14 @@ class RestoreResult:
     files: int = 0
     bytes: int = 0
     skipped: int = 0
+    verified: bool = False  # it was read again from the destination
     losses: list[Loss] = field(default_factory=list)
     losses_omitted: int = 0
     progress: Optional[Callable[[RestoreResult], None]] = None
 
     def lose(self, what: str, where: str, reason: str) -> None:
-        """List a loss: `what` is damaged, unread, owner, mode, xattrs, times, device, exists, hostile or not_restored."""
+        """List a loss: `what` is damaged, unread, owner, mode, xattrs, times, device, exists, hostile,
+        not_written or not_restored."""
         if len(self.losses) < MAX_LOSSES:
             self.losses.append(Loss(what, where, reason))
         else:
@@ -51,6 +53,7 @@ class RestoreResult:
         """As it stands in results."""
         return {
             "destination": self.destination, "files": self.files, "bytes": self.bytes, "skipped": self.skipped,
+            "verified": self.verified,
             "losses": [loss.document() for loss in self.losses], "losses_omitted": self.losses_omitted,
         }  # fmt: skip
 

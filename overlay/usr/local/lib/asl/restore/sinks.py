@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 
+from asl.formats.artifact import Buffer
 from asl.sources.base import DATA, READ_SIZE
 from asl.sources.reader import extents
 
@@ -33,13 +34,17 @@ class NewFile:
         """What is there: nothing yet."""
         return b""
 
-    def write(self, at: int, data: bytes) -> None:
-        """Put DATA at offset AT."""
+    def write(self, at: int, data: Buffer) -> None:
+        """Put DATA at offset AT. May be called from several threads."""
         for start, end in stretches(at, data):
             write_all(self._fd, memoryview(data)[start:end], at + start)
 
     def zero(self, at: int, length: int) -> None:
         """LENGTH zero bytes at AT: they are there already."""
+
+    def gap(self, at: int, length: int) -> None:
+        """Nobody knows what belongs into LENGTH bytes at AT: zeros, in a file."""
+        self.zero(at, length)
 
     def finish(self, size: int) -> None:
         """The content has SIZE bytes."""
@@ -56,7 +61,7 @@ class OldFile(NewFile):
                 return os.pread(self._fd, length, at)
         return b""
 
-    def write(self, at: int, data: bytes) -> None:
+    def write(self, at: int, data: Buffer) -> None:
         """Put DATA at offset AT, zeros included."""
         write_all(self._fd, memoryview(data), at)
 
@@ -85,15 +90,18 @@ class Device(OldFile):
         except OSError:
             self._zero(at, at + length)
 
+    def gap(self, at: int, length: int) -> None:
+        """What nobody knows stays as it is on the device."""
+
     def finish(self, size: int) -> None:
         """What lies behind SIZE stays as it is."""
 
 
-def stretches(at: int, data: bytes) -> Iterator[tuple[int, int]]:
+def stretches(at: int, data: Buffer) -> Iterator[tuple[int, int]]:
     """The stretches of DATA, which goes to offset AT, to write into a file of zeros: all but whole zero pages of the file.
 
     A page that begins or ends in other data counts by its part in DATA, so that its parts together are left out too."""
-    if data[:1] != b"\0" and data[-1:] != b"\0" and data.find(_SOME_ZEROS) < 0:
+    if data[:1] != b"\0" and data[-1:] != b"\0" and _SOME_ZEROS not in bytes(data):
         yield 0, len(data)
         return
     start = end = 0

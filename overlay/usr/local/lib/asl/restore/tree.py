@@ -12,6 +12,7 @@ import ctypes
 import dataclasses
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Optional
 
@@ -19,6 +20,7 @@ from asl.errors import Refused, Usage
 from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.restore import attributes, places, ranges
+from asl.restore.content import workers
 from asl.restore.nodes import Nodes
 from asl.restore.result import RestoreResult, fatal
 from asl.sources.base import shown, why
@@ -152,17 +154,39 @@ def restore_tree(
         target = [tree.check_name(name)] if single else names
         if not overwrite:
             places.refuse_occupied(base, target, destination)
-        nodes = Nodes(store, root, base, b"/".join(names), result, overwrite=overwrite)
-        work = _Restore(store, nodes, result)
-        if not target:
-            work.enter(os.dup(base), wanted, b"")
-        else:
-            work.enter_part(root, base, target, dataclasses.replace(wanted, name=target[-1]))
-        work.run()
+        with ThreadPoolExecutor(workers(), "asl-restore") as pool:
+            nodes = Nodes(store, root, base, b"/".join(names), result, overwrite=overwrite, pool=pool)
+            work = _Restore(store, nodes, result)
+            if not target:
+                work.enter(os.dup(base), wanted, b"")
+            else:
+                work.enter_part(root, base, target, dataclasses.replace(wanted, name=target[-1]))
+            work.run()
         _sync(base)
     finally:
         os.close(base)
     return result
+
+
+def plan_tree(store: Payloads, root: bytes, path: bytes) -> dict[str, int]:
+    """What a restore of PATH would make: directories, files (all other names), bytes of content, names with losses. Raises NotFound."""
+    found = {"directories": 0, "files": 0, "bytes": 0, "damaged": 0}
+
+    def lost(count: Optional[int], _reason: str) -> None:
+        found["damaged"] += count or 1
+
+    waiting = [contents.resolve(store, root, path)]
+    while waiting:
+        entry = waiting.pop()
+        if entry.type == tree.DIRECTORY:
+            found["directories"] += 1
+            if entry.content == tree.TREE:
+                waiting.extend(ranges.directory(store, entry.digest, lost))
+        else:
+            found["files"] += 1
+            found["bytes"] += entry.size if entry.type == tree.FILE else 0
+            found["damaged"] += bool(entry.flags & tree.UNREAD)
+    return found
 
 
 def _present(dir_fd: int, name: bytes) -> bool:

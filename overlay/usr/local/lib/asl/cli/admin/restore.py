@@ -31,32 +31,58 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     to.add_argument("--device", metavar="DEV", help="restore a disk onto this block device")
     parser.add_argument("--path", metavar="PATH", help="only what is at this path of the tree")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there and differs; what is right already is left alone")
+    parser.add_argument("--serial", metavar="SERIAL", help="the serial number of the device, which has to be named where it holds data")
+    parser.add_argument("--verify", action="store_true", help="read everything again from the destination when it is written")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be written; write nothing")
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Restore and print what was done; 1 when something was lost."""
-    from asl.restore import restore_content, restore_tree
-
     if args.path and not args.to:
         raise Usage("--path is for trees: use it with --to", hint="asl-admin cat SNAPSHOT PATH > FILE writes one file of a tree")
+    if args.serial and not args.device:
+        raise Usage("--serial names a device: use it with --device")
     part = parts.choose(args, context, parts.TREE if args.to else parts.RECIPE)
-    store, root = part.snapshot.store, part.root
+    if args.dry_run:
+        return _plan(args, context, part)
     line = _Line(context)
     try:
-        if args.to:
-            path = parts.path_of(args.path)
-            result = restore_tree(store, root.root, path, args.to, overwrite=args.overwrite, name=part.name, progress=line.show)
-        else:
-            target = args.device or args.file
-            result = restore_content(
-                store, root.root, target, size=root.size, device=bool(args.device), overwrite=args.overwrite, progress=line.show
-            )
+        result = _restore(args, part, line)
     finally:
         line.close()
-    document = {"snapshot": str(part.snapshot.id), "source": part.spec, "view": root.view, **result.document()}
+    document = {"snapshot": str(part.snapshot.id), "source": part.spec, "view": part.root.view, **result.document()}
     context.document(document)
     context.text(_text(document))
     return 1 if result.losses else 0
+
+
+def _restore(args: argparse.Namespace, part: parts.Part, line: _Line) -> RestoreResult:
+    from asl.restore import restore_content, restore_tree
+
+    store, root = part.snapshot.store, part.root
+    if not args.to:
+        return restore_content(
+            store, root.root, args.device or args.file, size=root.size, device=bool(args.device), overwrite=args.overwrite,
+            serial=args.serial, verify=args.verify, progress=line.show,
+        )  # fmt: skip
+    path = parts.path_of(args.path)
+    result = restore_tree(store, root.root, path, args.to, overwrite=args.overwrite, name=part.name, progress=line.show)
+    if args.verify:  # again, in place: what is right is left alone, and what is not shows itself by being written
+        again = restore_tree(store, root.root, path, args.to, overwrite=True, name=part.name, progress=line.show)
+        result.verified = again.skipped == again.files and not again.bytes
+    return result
+
+
+def _plan(args: argparse.Namespace, context: Context, part: parts.Part) -> int:
+    from asl.restore import plan_content, plan_tree
+
+    store, root = part.snapshot.store, part.root
+    found = plan_tree(store, root.root, parts.path_of(args.path)) if args.to else plan_content(store, root.root, root.size)
+    destination = args.to or args.device or args.file
+    rows = [(name, size(value) if name not in ("files", "directories", "damaged") else value) for name, value in found.items()]
+    context.document({"snapshot": str(part.snapshot.id), "source": part.spec, "destination": destination, "dry_run": True, "plan": found})
+    context.text(fields([("would restore", part.spec), ("destination", destination), *rows]))
+    return 0
 
 
 def _text(document: dict[str, Any]) -> str:
@@ -67,6 +93,7 @@ def _text(document: dict[str, Any]) -> str:
             ("destination", document["destination"]),
             ("files", f"{document['files']} ({document['skipped']} were right already)" if document["skipped"] else document["files"]),
             ("written", size(document["bytes"])),
+            ("verified", "read again from the destination" if document["verified"] else None),
             ("note", document["view"]),
         ]
     )
