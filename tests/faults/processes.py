@@ -138,8 +138,8 @@ def _limited(folder: Path, seed: int, what: int, values: list[int]) -> Points:
 
 
 def without_descriptors(folder: Path, seed: int, rounds: int) -> Points:
-    """No more than n descriptors, for n = 4, 5, 6 …"""
-    return _limited(folder, seed, resource.RLIMIT_NOFILE, list(range(4, 40, max(1, 8 // rounds))))
+    """No more than n descriptors, for n = 12, 13, 14 … With fewer the shell that starts a tool does not start."""
+    return _limited(folder, seed, resource.RLIMIT_NOFILE, list(range(12, 44, max(1, 8 // rounds))))
 
 
 def without_memory(folder: Path, seed: int, rounds: int) -> Points:

@@ -13,8 +13,8 @@ a descriptor of the directory above and follows no link. Damage is listed, and e
 
 from __future__ import annotations
 
-from asl.restore.content import plan_content, restore_content
+from asl.restore.content import content_differs, plan_content, restore_content
 from asl.restore.result import RestoreResult
-from asl.restore.tree import plan_tree, restore_tree
+from asl.restore.tree import plan_tree, restore_tree, tree_differs
 
-__all__ = ["RestoreResult", "plan_content", "plan_tree", "restore_content", "restore_tree"]
+__all__ = ["RestoreResult", "content_differs", "plan_content", "plan_tree", "restore_content", "restore_tree", "tree_differs"]

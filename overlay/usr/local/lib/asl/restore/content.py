@@ -177,8 +177,24 @@ def restore_content(
         raise fatal(error, path) or Unavailable(f"{path} cannot be written: {why(error)}", reason="WRITE_FAILED") from error
     finally:
         os.close(fd)
-    result.files = 1
+    result.files, result.made = 1, int(isinstance(sink, sinks.OldFile) is False or sink.written > 0)
     return result
+
+
+def content_differs(
+    store: Payloads, digest: bytes, path: str, *, size: int, device: bool = False, overwrite: bool = False, serial: Optional[str] = None
+) -> bool:
+    """True where restore_content() with these arguments would write. Refuses what it would refuse. Writes nothing."""
+    if not device and not os.path.lexists(path):
+        return True
+    fd, _ = targets.open_device(path, size, overwrite=overwrite, serial=serial) if device else targets.open_file(path, overwrite)
+    try:
+        if any(each.kind == LOST for each in ranges.recipe_ranges(store, digest, size)):
+            return True
+        wrong = next(_wrong(ranges.recipe_ranges(store, digest, size), fd, gaps=not device), None)
+        return wrong is not None or (not device and os.fstat(fd).st_size != size)
+    finally:
+        os.close(fd)
 
 
 def plan_content(store: Payloads, digest: bytes, size: int) -> dict[str, int]:
@@ -190,15 +206,15 @@ def plan_content(store: Payloads, digest: bytes, size: int) -> dict[str, int]:
     return found
 
 
-def _wrong(wanted: Iterable[Range], fd: int) -> Iterator[tuple[int, int]]:
-    """(offset, length) of each chunk and hole that FD does not give back."""
+def _wrong(wanted: Iterable[Range], fd: int, *, gaps: bool = False) -> Iterator[tuple[int, int]]:
+    """(offset, length) of each chunk and hole that FD does not give back; with GAPS what nobody knows has to be zeros too."""
     file, at = sinks.OldFile(fd), 0
     for each in wanted:
         if each.kind == DATA:
             there = file.holds(at, each.length)
             if len(there) != each.length or artifact.digest(there) != each.digest:
                 yield at, each.length
-        elif each.kind == HOLE and not _reads_as_zeros(file, at, each.length):
+        elif (gaps or each.kind == HOLE) and not _reads_as_zeros(file, at, each.length):
             yield at, each.length
         at += each.length
 

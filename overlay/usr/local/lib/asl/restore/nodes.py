@@ -50,12 +50,14 @@ class Nodes:
         """A descriptor of the directory NAME, made when it is not there; -1, listed as a loss, when something is in the way."""
         try:
             os.mkdir(name, 0o700, dir_fd=dir_fd)
+            self._result.made += 1
         except FileExistsError:
             status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 if not self._make_room(dir_fd, name, path):
                     return -1
                 os.mkdir(name, 0o700, dir_fd=dir_fd)
+                self._result.made += 1
         return os.open(name, places.DIRECTORY, dir_fd=dir_fd)
 
     def node(self, dir_fd: int, entry: Entry, path: bytes) -> None:
@@ -64,6 +66,11 @@ class Nodes:
             self._file(dir_fd, entry, path)
         elif entry.type == tree.HARDLINK:
             self._hardlink(dir_fd, entry, path)
+        elif self._overwrite and same_kind(dir_fd, entry):
+            self._result.skipped += 1
+            if entry.type == tree.SYMLINK:
+                attributes.settle_link(dir_fd, entry, self.loser(path))
+            self._made(new=False)
         elif self._make_room(dir_fd, entry.name, path):
             if entry.type == tree.SYMLINK:
                 os.symlink(entry.target, entry.name, dir_fd=dir_fd)
@@ -72,8 +79,9 @@ class Nodes:
                 return
             self._made()
 
-    def _made(self) -> None:
+    def _made(self, *, new: bool = True) -> None:
         self._result.files += 1
+        self._result.made += new
         self._result.step()
 
     def _make_room(self, dir_fd: int, name: bytes, path: bytes) -> bool:
@@ -98,7 +106,7 @@ class Nodes:
     def _file(self, dir_fd: int, entry: Entry, path: bytes) -> None:
         if self._overwrite and self._right_already(dir_fd, entry, path):
             self._result.skipped += 1
-            self._made()
+            self._made(new=False)
             return
         if not self._make_room(dir_fd, entry.name, path):
             return
@@ -122,16 +130,10 @@ class Nodes:
 
     def _right_already(self, dir_fd: int, entry: Entry, path: bytes) -> bool:
         """True when the file is there with this size, time and content; its attributes are then set once more."""
-        try:
-            status = os.stat(entry.name, dir_fd=dir_fd, follow_symlinks=False)
-            if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (entry.size, attributes.mtime(entry)):
-                return False
-            fd = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
-        except OSError:
+        if not right_already(dir_fd, entry, self._store):
             return False
+        fd = os.open(entry.name, places.NODE, dir_fd=dir_fd)
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode) or not is_held(ranges.file_ranges(self._store, entry), fd):
-                return False
             self._list_unread(entry, path)
             attributes.settle(fd, entry, self.loser(path))
         finally:
@@ -165,8 +167,9 @@ class Nodes:
         first = self._first_name(entry.target)
         if first is not None:
             try:
+                before = self._result.skipped
                 if self._link(dir_fd, entry.name, places.parts_of(first), path):
-                    self._made()
+                    self._made(new=self._result.skipped == before)
                 return
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
@@ -207,3 +210,30 @@ class Nodes:
         finally:
             os.close(above)
         return True
+
+
+def same_kind(dir_fd: int, entry: Entry) -> bool:
+    """True when the name is there and is that very link, device, fifo or socket."""
+    try:
+        status = os.stat(entry.name, dir_fd=dir_fd, follow_symlinks=False)
+        if entry.type == tree.SYMLINK:
+            return stat.S_ISLNK(status.st_mode) and os.readlink(entry.name, dir_fd=dir_fd) == entry.target
+    except OSError:
+        return False
+    wanted = _FORMATS.get(entry.type)
+    return wanted == stat.S_IFMT(status.st_mode) and (entry.type in (tree.FIFO, tree.SOCKET) or status.st_rdev == os.makedev(*entry.rdev))
+
+
+def right_already(dir_fd: int, entry: Entry, store: Payloads) -> bool:
+    """True when the regular file is there with this size, time and content."""
+    try:
+        status = os.stat(entry.name, dir_fd=dir_fd, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (entry.size, attributes.mtime(entry)):
+            return False
+        fd = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
+    except OSError:
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode) and is_held(ranges.file_ranges(store, entry), fd)
+    finally:
+        os.close(fd)

@@ -31,6 +31,7 @@ class RestoreResult:
     files: int = 0
     bytes: int = 0
     skipped: int = 0
+    made: int = 0  # directories that were not there, and everything that was not right already
     verified: bool = False  # it was read again from the destination
     losses: list[Loss] = field(default_factory=list)
     losses_omitted: int = 0
@@ -53,7 +54,7 @@ class RestoreResult:
         """As it stands in results."""
         return {
             "destination": self.destination, "files": self.files, "bytes": self.bytes, "skipped": self.skipped,
-            "verified": self.verified,
+            "verified": self.verified, "changed": self.made > 0,
             "losses": [loss.document() for loss in self.losses], "losses_omitted": self.losses_omitted,
         }  # fmt: skip
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -29,6 +30,14 @@ class NewFile:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._mutex = threading.Lock()
+        self.written = 0
+        """Bytes that had to be written."""
+
+    def _put(self, data: memoryview, at: int) -> None:
+        write_all(self._fd, data, at)
+        with self._mutex:
+            self.written += len(data)
 
     def holds(self, at: int, length: int) -> bytes:
         """What is there: nothing yet."""
@@ -37,7 +46,7 @@ class NewFile:
     def write(self, at: int, data: Buffer) -> None:
         """Put DATA at offset AT. May be called from several threads."""
         for start, end in stretches(at, data):
-            write_all(self._fd, memoryview(data)[start:end], at + start)
+            self._put(memoryview(data)[start:end], at + start)
 
     def zero(self, at: int, length: int) -> None:
         """LENGTH zero bytes at AT: they are there already."""
@@ -63,7 +72,7 @@ class OldFile(NewFile):
 
     def write(self, at: int, data: Buffer) -> None:
         """Put DATA at offset AT, zeros included."""
-        write_all(self._fd, memoryview(data), at)
+        self._put(memoryview(data), at)
 
     def zero(self, at: int, length: int) -> None:
         """LENGTH zero bytes at AT: written only where there is data now."""
@@ -76,7 +85,7 @@ class OldFile(NewFile):
         while at < end:
             length = min(READ_SIZE, end - at)
             if self.holds(at, length) != _ZEROS[:length]:
-                write_all(self._fd, memoryview(_ZEROS)[:length], at)
+                self._put(memoryview(_ZEROS)[:length], at)
             at += length
 
 
@@ -84,11 +93,24 @@ class Device(OldFile):
     """A block device of a fixed size."""
 
     def zero(self, at: int, length: int) -> None:
-        """LENGTH zero bytes at AT; the device does it itself where it can."""
+        """LENGTH zero bytes at AT, unless they are there; the device does it itself where it can."""
+        if self._zeros(at, length):
+            return
         try:
             fcntl.ioctl(self._fd, BLKZEROOUT, _RANGE.pack(at, length))
+            with self._mutex:
+                self.written += length
         except OSError:
             self._zero(at, at + length)
+
+    def _zeros(self, at: int, length: int) -> bool:
+        end = at + length
+        while at < end:
+            step = min(READ_SIZE, end - at)
+            if self.holds(at, step) != _ZEROS[:step]:
+                return False
+            at += step
+        return True
 
     def gap(self, at: int, length: int) -> None:
         """What nobody knows stays as it is on the device."""

@@ -21,7 +21,7 @@ from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.restore import attributes, places, ranges
 from asl.restore.content import workers
-from asl.restore.nodes import Nodes
+from asl.restore.nodes import Nodes, right_already, same_kind
 from asl.restore.result import RestoreResult, fatal
 from asl.sources.base import shown, why
 from asl.store import contents
@@ -166,6 +166,56 @@ def restore_tree(
     finally:
         os.close(base)
     return result
+
+
+def tree_differs(
+    store: Payloads, root: bytes, path: bytes, destination: str, *, overwrite: bool = False, name: bytes = b"content"
+) -> bool:
+    """True where restore_tree() with these arguments would make or replace a name. Refuses what it would refuse. Writes nothing."""
+    names = [part for part in path.split(b"/") if part not in (b"", b".")]
+    wanted = contents.resolve(store, root, b"/".join(names))
+    if not os.path.isdir(destination):
+        if os.path.lexists(destination):
+            raise Usage(f"{destination} is no directory", reason="DESTINATION_KIND", hint="choose a directory, or a name that is free")
+        return True
+    base = os.open(destination, places.DIRECTORY & ~os.O_NOFOLLOW)
+    try:
+        target = [tree.check_name(name)] if not names and wanted.type != tree.DIRECTORY else names
+        if not overwrite:
+            places.refuse_occupied(base, target, destination)
+        if not target:
+            return _differs(store, os.dup(base), wanted)
+        above = places.descend(base, target[:-1])
+        try:
+            return _name_differs(store, above, dataclasses.replace(wanted, name=target[-1]))
+        finally:
+            os.close(above)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    finally:
+        os.close(base)
+
+
+def _differs(store: Payloads, fd: int, entry: Entry) -> bool:
+    """The same for what is below the directory FD, which is closed."""
+    lost = list[str]()
+    try:
+        entries = ranges.directory(store, entry.digest, lambda _count, why: lost.append(why)) if entry.content == tree.TREE else iter(())
+        return any(_name_differs(store, fd, each) for each in entries)
+    finally:
+        os.close(fd)
+
+
+def _name_differs(store: Payloads, dir_fd: int, entry: Entry) -> bool:
+    if entry.type == tree.DIRECTORY:
+        try:
+            fd = os.open(entry.name, places.DIRECTORY, dir_fd=dir_fd)
+        except OSError:
+            return True
+        return _differs(store, fd, entry)
+    if entry.type == tree.HARDLINK:
+        return not _present(dir_fd, entry.name)
+    return not (right_already(dir_fd, entry, store) if entry.type == tree.FILE else same_kind(dir_fd, entry))
 
 
 def plan_tree(store: Payloads, root: bytes, path: bytes) -> dict[str, int]:

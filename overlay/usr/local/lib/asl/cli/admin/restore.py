@@ -51,6 +51,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     finally:
         line.close()
     document = {"snapshot": str(part.snapshot.id), "source": part.spec, "view": part.root.view, **result.document()}
+    document["actions"] = _actions(args, part) if document["changed"] else []
     context.document(document)
     context.text(_text(document))
     return 1 if result.losses else 0
@@ -73,15 +74,34 @@ def _restore(args: argparse.Namespace, part: parts.Part, line: _Line) -> Restore
     return result
 
 
-def _plan(args: argparse.Namespace, context: Context, part: parts.Part) -> int:
-    from asl.restore import plan_content, plan_tree
+def _actions(args: argparse.Namespace, part: parts.Part) -> list[str]:
+    what = f"{args.path} of {part.spec}" if args.path else part.spec
+    return [f"restore {what} from snapshot {part.snapshot.id} to {args.to or args.device or args.file}"]
 
-    store, root = part.snapshot.store, part.root
-    found = plan_tree(store, root.root, parts.path_of(args.path)) if args.to else plan_content(store, root.root, root.size)
+
+def _plan(args: argparse.Namespace, context: Context, part: parts.Part) -> int:
+    from asl.restore import content_differs, plan_content, plan_tree, tree_differs
+
+    store, root, path = part.snapshot.store, part.root, parts.path_of(args.path)
+    if args.to:
+        changed = tree_differs(store, root.root, path, args.to, overwrite=args.overwrite, name=part.name)
+        found = plan_tree(store, root.root, path)
+    else:
+        device = bool(args.device)
+        changed = content_differs(
+            store, root.root, args.device or args.file, size=root.size, device=device, overwrite=args.overwrite, serial=args.serial
+        )
+        found = plan_content(store, root.root, root.size)
     destination = args.to or args.device or args.file
     rows = [(name, size(value) if name not in ("files", "directories", "damaged") else value) for name, value in found.items()]
-    context.document({"snapshot": str(part.snapshot.id), "source": part.spec, "destination": destination, "dry_run": True, "plan": found})
-    context.text(fields([("would restore", part.spec), ("destination", destination), *rows]))
+    context.document(
+        {
+            "snapshot": str(part.snapshot.id), "source": part.spec, "destination": destination, "dry_run": True, "changed": changed,
+            "actions": _actions(args, part) if changed else [], "plan": found,
+        }
+    )  # fmt: skip
+    text = fields([("would restore", part.spec), ("destination", destination), *rows])
+    context.text(text if changed else f"{text}\nall of it is there already")
     return 0
 
 
