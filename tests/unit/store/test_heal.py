@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from unit.intake.support import grow
 
 from asl.backends.posix import Posix
 from asl.formats import artifact, records
+from asl.intake import run as intake_run
 from asl.intake.request import Request
 from asl.intake.run import run
 from asl.names import Digest
@@ -24,11 +26,19 @@ from asl.store.rebuild import rebuild
 from asl.verify import verify
 
 SMALL_BLOCKS = 64 * 1024
+CLOCK = [1_700_000_000.0]  # what intakes here take for the time, in seconds
+
+
+@pytest.fixture(autouse=True)
+def a_clock_that_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receipts count whole seconds, and tell the order of snapshots whose anchors are lost: no two of these end in the same one."""
+    monkeypatch.setattr(intake_run, "time", SimpleNamespace(time=lambda: CLOCK[0]))
 
 
 def make(root: Path, *trees: Path, block_size: int = SMALL_BLOCKS) -> Path:
     init_store(str(root))
     for tree in trees:
+        CLOCK[0] += 10
         run(Request((f"tree:{tree}",), str(root), "d"), block_size=block_size)
     return root
 
