@@ -19,6 +19,12 @@ SPEC: dict[str, t.Any] = {
 }
 
 
+def _variables(hostvars: t.Any, name: str) -> t.Any:
+    """What the phases of a host left, as it was registered: nothing of it is a template, and rendering it would touch every value."""
+    found = hostvars.raw_get(name)
+    return found if isinstance(found, dict) else {}
+
+
 class ActionModule(ActionBase):
     """Writes the reports on the control node; no host is spoken to, so that hosts which cannot be reached have theirs too."""
 
@@ -32,7 +38,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         _result, args = self.validate_argument_spec(argument_spec=SPEC)
         names = args["hosts"] or list(variables["ansible_play_hosts_all"])
-        hosts = [_report.host_report(name, args["phases"], variables["hostvars"].get(name, {})) for name in names]
+        hosts = [_report.host_report(name, args["phases"], _variables(variables["hostvars"], name)) for name in names]
         folder = Path(args["dir"]).expanduser().absolute()
         if not self._task.check_mode:
             try:

@@ -158,7 +158,7 @@ class CallbackModule(Default):
 
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
         phase = self._own(result.task) or ("end" if self._brief(result.task, SPEAKING) else None)
-        if phase and not result.task.loop:
+        if phase:
             self._end(result, phase, "failed")
         else:
             self._screen.clear()
@@ -172,6 +172,8 @@ class CallbackModule(Default):
         self._draw()
 
     def v2_runner_on_skipped(self, result: t.Any) -> None:
+        if self._own(result.task):
+            self._fleet.skip(result.host.get_name())
         if not (self._own(result.task) or self._brief(result.task, (*SILENT, *SPEAKING))):
             self._screen.clear()
             super().v2_runner_on_skipped(result)
@@ -182,16 +184,18 @@ class CallbackModule(Default):
         super().v2_on_file_diff(result)
 
     def v2_runner_item_on_ok(self, result: t.Any) -> None:
-        self._screen.clear()
-        super().v2_runner_item_on_ok(result)
+        if not (self._own(result.task) or self._brief(result.task, SILENT)) or self._verbose:
+            self._screen.clear()
+            super().v2_runner_item_on_ok(result)
 
     def v2_runner_item_on_failed(self, result: t.Any) -> None:
         self._screen.clear()
         super().v2_runner_item_on_failed(result)
 
     def v2_runner_item_on_skipped(self, result: t.Any) -> None:
-        self._screen.clear()
-        super().v2_runner_item_on_skipped(result)
+        if not (self._own(result.task) or self._brief(result.task, SILENT)) or self._verbose:
+            self._screen.clear()
+            super().v2_runner_item_on_skipped(result)
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         self._screen.clear()
@@ -202,6 +206,7 @@ class CallbackModule(Default):
 
     def v2_playbook_on_stats(self, stats: t.Any) -> None:
         self._screen.clear()
+        self._fleet.settle()
         # Not the default recap: for a host that was put aside it says "rescued=1", which is the last word that host should get.
         if self._verbose or not self._fleet.hosts:
             super().v2_playbook_on_stats(stats)

@@ -20,6 +20,7 @@ PHASES = {
     "asl_ingest": "intake",
     "asl_verify": "verify",
     "asl_restore": "restore",
+    "asl_host_key": "host key",
     "asl_image": "image",
     "asl_report": "report",
 }
@@ -100,8 +101,22 @@ class Fleet:
     def end(self, name: str, phase: str, state: str, text: str) -> Host:
         """A phase ended for a host, with a sentence."""
         host = self.host(name)
-        host.phase, host.state, host.text = phase, state, text
+        # The task at the end of the playbook that fails for a host says nothing new of it.
+        if phase != "end" or host.state not in ("failed", "unreachable"):
+            host.phase, host.state, host.text = phase, state, text
         return host
+
+    def settle(self) -> None:
+        """Nothing more comes: whoever waits for another phase, and whose last one ended well, is done."""
+        for host in self.hosts.values():
+            if host.state == "waiting" and host.text:
+                host.state = "done"
+
+    def skip(self, name: str) -> None:
+        """What was about to begin for a host did not have to."""
+        host = self.host(name)
+        if host.state == "working":
+            host.state = "done"
 
     def working(self) -> list[Host]:
         """The hosts that something runs for now."""

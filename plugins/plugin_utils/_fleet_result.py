@@ -13,10 +13,14 @@ from ansible_collections.asl.rescue.plugins.plugin_utils._report import extent, 
 
 def ended(phase: str, word: str, result: t.Mapping[str, t.Any]) -> str:
     """One line for a phase that ended with ``word`` (ok, changed, failed, unreachable)."""
+    items = [each for each in result.get("results") or [] if isinstance(each, dict)]
     if word in ("failed", "unreachable"):
-        message = str(result.get("msg") or "no message").removeprefix("Task failed: ")
+        culprit = next((each for each in items if each.get("failed") or each.get("unreachable")), result)
+        message = str(culprit.get("msg") or result.get("msg") or "no message").removeprefix("Task failed: ")
         return " ".join(message.split())
-    return {"preflight": decided, "intake": taken, "verify": verified}.get(phase, acted)(result)
+    return {"preflight": decided, "intake": taken, "verify": verified}.get(phase, acted)(
+        {**result, "actions": [action for each in items for action in each.get("actions") or []]} if items else result
+    )
 
 
 def acted(result: t.Mapping[str, t.Any]) -> str:

@@ -27,9 +27,14 @@ STATES = {
     "predicted": "check mode: nothing was done",
     "incomplete": "not finished",
 }
+# What ssh says to a key that is not the known one.
+HOST_KEY = ("IDENTIFICATION HAS CHANGED", "Host key verification failed")
 RESCUED = ("rescued", "rescued_with_losses")
 # What a task result carries for Ansible itself, and what repeats what the report says elsewhere.
-NOISE = ("ansible_facts", "attempts", "retries", "invocation", "failed", "unreachable", "changed", "diff", "deprecations", "exception")
+NOISE = (
+    "ansible_facts", "attempts", "retries", "invocation", "failed", "unreachable", "changed", "diff", "deprecations", "exception",
+    "skipped_reason",
+)  # fmt: skip
 
 
 def host_report(name: str, phases: t.Sequence[str], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -60,10 +65,10 @@ def host_report(name: str, phases: t.Sequence[str], variables: t.Mapping[str, t.
 def of_loop(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The result of a task that was done for each of several pools as one: what failed first, and all of them under C(pools)."""
     if not isinstance(result.get("results"), list):
-        return dict(result)
+        return {key: result[key] for key in result if key != "skipped_reason"}
     items = [cleaned(each) for each in result["results"] if not each.get("skipped")]
     first: dict[str, t.Any] = next((each for each in result["results"] if each.get("failed") or each.get("unreachable")), {})
-    whole = {key: value for key, value in result.items() if key not in ("results", "msg")}
+    whole = {key: result[key] for key in result if key not in ("results", "msg", "skipped_reason")}
     return {**whole, **first, "pools": items}
 
 
@@ -120,6 +125,8 @@ def advice(state: str, culprit: str | None, results: t.Mapping[str, t.Mapping[st
     hint = results.get(culprit or "", {}).get("hint")
     if hint:
         return str(hint)
+    if state == "unreachable" and any(word in str(results.get(culprit or "", {}).get("msg")) for word in HOST_KEY):
+        return "it booted with a new host key: compare its fingerprint on the console, then run hostkeys.yml with asl_host_key"
     return {
         "rescued": "asl-admin restore gives the data back",
         "rescued_with_losses": "look at the losses below; asl-admin restore gives the rest back",
@@ -131,7 +138,8 @@ def advice(state: str, culprit: str | None, results: t.Mapping[str, t.Mapping[st
 
 def cleaned(result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """A result without what is Ansible's own."""
-    return {key: value for key, value in result.items() if key not in NOISE and not key.startswith("_ansible")}
+    # By key: Ansible warns of a value of its own that is on its way out as soon as it is looked at.
+    return {key: result[key] for key in result if key not in NOISE and not key.startswith("_ansible")}
 
 
 def text(host: t.Mapping[str, t.Any]) -> str:

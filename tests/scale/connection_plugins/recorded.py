@@ -31,8 +31,8 @@ options:
 """
 RECORDED = Path(__file__).resolve().parents[1] / "recorded"
 REFUSED = {
-    "failed": True, "mode": "none", "reason": "NO_STORE", "hint": "asl-admin init /mnt/asl/local makes an empty store",
-    "msg": "there is no place for an intake: there is no store at /mnt/asl/local [NO_STORE]. Next: asl-admin init makes one",
+    "failed": True, "mode": "none", "reason": "NO_STORE", "hint": "mount one",
+    "msg": "there is no place for an intake: there is no store at /mnt/asl/local [NO_STORE]. Next: mount one",
 }  # fmt: skip
 
 

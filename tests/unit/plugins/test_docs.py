@@ -35,7 +35,7 @@ def documentation(name: str) -> Document:
 
 
 def spec(name: str) -> Document:
-    if name in ("asl_image", "asl_report"):  # their action plugins do the work
+    if name in ("asl_host_key", "asl_image", "asl_report"):  # their action plugins do the work
         return dict(importlib.import_module(f"ansible_collections.asl.rescue.plugins.action.{name}").SPEC)
     return dict(module(name).ARGUMENT_SPEC)
 

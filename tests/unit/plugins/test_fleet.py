@@ -81,6 +81,25 @@ def test_nobody_knows_when_the_fleet_is_done_as_long_as_one_host_does_not() -> N
     assert model.total(two.hosts.values())["eta"] is None
 
 
+def test_at_the_end_a_host_is_what_it_was_last() -> None:
+    one = room("_fleet").Fleet()
+    one.end("good", "verify", "done", "read back")
+    one.end("gone", "overlay", "unreachable", "no route")
+    one.end("gone", "end", "failed", "no route. Next: look")
+    one.expect(["good", "gone", "new"])
+    one.settle()
+    assert {host.name: host.stage for host in one.hosts.values()} == {"good": "done", "gone": "unreachable", "new": "waiting"}
+
+
+def test_a_phase_that_was_skipped_leaves_nobody_waiting() -> None:
+    one = room("_fleet").Fleet()
+    one.start("web07", "intake")
+    one.skip("web07")
+    one.end("db01", "preflight", "failed", "no")
+    one.skip("db01")
+    assert {host.name: host.stage for host in one.hosts.values()} == {"web07": "done", "db01": "failed"}
+
+
 def test_a_host_that_has_ended_reads_no_more() -> None:
     two = fleet(2)
     two.end("host0000", "intake", "done", "snapshot 1")
@@ -150,6 +169,8 @@ def test_events_are_lines_of_json_and_a_full_disk_stops_nothing(tmp_path: Path) 
         ("intake", "ok",
          {"snapshot": "3", "store": "/s", "size": 2048, "bytes_unread": 0}, "snapshot 3 in /s: 2.0 KiB, every byte, unchanged"),
         ("verify", "ok", {"verification": {"bytes": 2048, "artifacts": 7}}, "2.0 KiB in 7 artifacts read back, every digest as it was"),
+        ("pool", "failed", {"msg": "Some failed", "results": [{"failed": False}, {"failed": True, "msg": "no [NO]"}]}, "no [NO]"),
+        ("pool", "changed", {"results": [{"actions": ["import a"]}, {"actions": ["import b"]}]}, "2 actions"),
         ("verify", "failed", {"msg": "Task failed: it is\n damaged [DAMAGED]"}, "it is damaged [DAMAGED]"),
     ],
 )  # fmt: skip

@@ -37,6 +37,9 @@ def given(node: ast.AST) -> Iterator[ast.expr]:
 def used() -> dict[str, str]:
     """Every code, and a file that has it."""
     found = {**dict.fromkeys({*CODES, *REASONS}, "preflight/codes.py"), **dict.fromkeys(POOLS, "pools/codes.py")}
+    for path in sorted((CHECKOUT / "playbooks").rglob("*.sh")):
+        for code in re.findall(r"\[([A-Z_]+)\]", path.read_text(encoding="utf-8")):
+            found.setdefault(code, str(path.relative_to(CHECKOUT)))
     for path in [path for place in PLACES for path in sorted((CHECKOUT / place).rglob("*.py"))]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for each in [inner for value in given(node) for inner in ast.walk(value)]:
