@@ -34,7 +34,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_check_run_run_and_once_more_elsewhere(tmp_path: Path) -> None:
-    wanted = {"image_authorized_keys": {"rescue@control": "ssh-ed25519 AAAA rescue"}, "image_url": "https://boot.example.com/asl.srm"}
+    wanted: dict[str, Any] = {"image_authorized_keys": {"rescue@control": "ssh-ed25519 AAAA rescue"}, "image_url": "https://boot.example.com/asl.srm"}
     said = image(tmp_path / "one", "--check", **wanted)
     assert "changed     localhost" in said and not (tmp_path / "one").exists()
     assert "changed     localhost" in image(tmp_path / "one", **wanted)
