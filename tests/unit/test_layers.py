@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "survey": {*MACHINE, "zfs"},
     "preflight": {*MACHINE, "survey", "imported"},
     "pools": {*MACHINE, "imported", "sources", "survey", "preflight"},
-    "overlay": {"errors", "system", "config", "preflight", "imported"},
+    "overlay": {"errors", "system", "config", "preflight", "imported", "sources"},
 }
 FREE = {"cli"}  # on top of all, and imported by nobody
 

@@ -25,6 +25,7 @@ from asl.overlay.index import Index
 from asl.overlay.lay import Guards, Request, carry_out, refuse_fixed_root, refuse_running_job
 from asl.overlay.plan import Step
 from asl.overlay.root import Root, look
+from asl.sources.leftovers import leftovers, put_back
 
 
 def remove(root: Root, fallback: Optional[Contract], request: Request, guards: Guards) -> dict[str, Any]:
@@ -34,7 +35,8 @@ def remove(root: Root, fallback: Optional[Contract], request: Request, guards: G
     """
     refuse_fixed_root(root, request, guards)
     contract, found = _laid_or(fallback, root)
-    _refuse_mounts(contract, root)
+    left = leftovers() if root.is_system else []
+    _refuse_mounts(contract, root, {each.mount_point for each in left if each.mounted})
     if root.is_system and not request.force:
         _refuse_pools()
     removal = _Removal(root)
@@ -49,7 +51,8 @@ def remove(root: Root, fallback: Optional[Contract], request: Request, guards: G
             removal.tree(entry)
     for path in reversed(found.made if found else ()):
         removal.folder(path)
-    steps = removal.steps
+    # What a killed intake has set is on record in our state: put back before that goes.
+    steps = [Step(each.action, each.mount_point, "state", partial(put_back, each)) for each in left] + removal.steps
     mounted = [path for path in removal.kept if os.path.ismount(root.at(path))]
     if steps:
         refuse_running_job("remove the tools", request, guards)
@@ -72,12 +75,13 @@ def _laid_or(fallback: Optional[Contract], root: Root) -> tuple[Contract, Option
         return fallback, None
 
 
-def _refuse_mounts(contract: Contract, root: Root) -> None:
-    """Nothing below a mount is ever removed. State itself may lie on a mounted memory; what is mounted inside of it is in the way."""
+def _refuse_mounts(contract: Contract, root: Root, ours: set[str]) -> None:
+    """Nothing below a mount is ever removed. State itself may lie on a mounted memory; what is mounted inside of it is in the way, but for
+    OURS, which an intake has mounted and its next run would unmount."""
     for entry in contract.of("state"):
         for folder, names, _ in os.walk(root.at(entry.path)):
             for where in (os.path.join(folder, name) for name in names):
-                if os.path.ismount(where):
+                if os.path.ismount(where) and os.path.realpath(where) not in ours:
                     what = f"cannot remove the overlay: something is mounted at {where}"
                     raise Refused(what, reason="MOUNTED", hint=f"umount {where}, then run it again")
 
