@@ -88,6 +88,8 @@ class _Request:
         domain = params.get("domain", "")
         gateway.metrics.answered(call, self._scope["method"], self.status, time.monotonic() - self._began)
         client = self._scope.get("client") or ("",)
+        size = next((value for name, value in self._scope["headers"] if name == b"content-length"), b"")[:20].decode("ascii", "replace")
         request_line(
-            call, self._scope["method"][:20], self.status, self._began, domain=domain if domain in gateway.domains else "", client=client[0]
-        )
+            call, self._scope["method"][:20], self.status, self._began, client=client[0], size=size,
+            domain=domain if domain in gateway.domains else "",
+        )  # fmt: skip

@@ -104,6 +104,12 @@ class Domain:
         except NotFound:
             return None
 
+    def has(self, kind: str, digest: bytes) -> bool:
+        """True when the block, or a visible segment, with this SHA-256 is here."""
+        if kind == "blocks":
+            return self.has_block(digest) is not None
+        return digest in self.view().state.segments.values()
+
     def add_block(self, upload: Upload, block_id: bytes) -> bool:
         """Check the whole UPLOAD and make it a block; False when it was there. Raises Invalid."""
         self._digest_fits(upload, block_id)

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Uploads in the making: one file for each (token, object), grown at its end, hashed while it grows.
 
-A connection never owns a file: it adds bytes at the offset where it believes the file ends, and learns when another was faster. So a
-stalled connection hinders nobody, and two of them never mix their bytes. What belongs to different tokens is kept apart: nobody can
-spoil what another sends. A file that nobody adds to for two days is swept.
+A connection adds bytes at the offset where it believes the file ends, as long as it is its turn. Whoever asks for the offset, or begins
+to send, takes the turn from whoever had it, in any process: so what a cut connection still had on the way cannot come in behind an
+offset that was told, and be sent twice. A stalled connection hinders nobody, and two of them never mix their bytes.
+What belongs to different tokens is kept apart: nobody can spoil what another sends. A file that nobody adds to for two days is swept.
 """
 
 from __future__ import annotations
@@ -20,6 +21,22 @@ from asl.errors import Conflict, Unavailable
 
 FORGOTTEN = 2 * 86400
 _PIECE = 1024 * 1024
+# Beside each upload: 16 random bytes that say who may add to it.
+_TURN = ".turn"
+
+
+def _take_turn(path: str) -> bytes:
+    """Make it nobody else's turn; the mark of whose it is. Only while the upload is locked. Raises OSError."""
+    mark = os.urandom(16)
+    with open(path + _TURN, "wb") as file:
+        file.write(mark)
+    return mark
+
+
+def _whose_turn(path: str) -> bytes:
+    with contextlib.suppress(OSError), open(path + _TURN, "rb") as file:
+        return file.read()
+    return b""
 
 
 def wrong_offset(end: int) -> Conflict:
@@ -44,11 +61,21 @@ class Spool:
         return os.path.join(self.folder, f"{kind}-{owner}-{name}")
 
     def offset(self, path: str) -> int:
-        """How many bytes of the upload are there."""
+        """How many bytes of the upload are there. Whoever was adding to it is too late from here on."""
         try:
-            return os.stat(path).st_size
-        except OSError:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
             return 0
+        except OSError as error:
+            raise failure("cannot look at the upload", error) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)  # let go when it is closed
+            _take_turn(path)
+            return os.fstat(fd).st_size
+        except OSError as error:
+            raise failure("cannot look at the upload", error) from error
+        finally:
+            os.close(fd)
 
     def check_space(self) -> None:
         """Refuse a new upload when the unfinished ones take all the room they may. Raises Unavailable (QUOTA)."""
@@ -57,8 +84,9 @@ class Spool:
 
     def drop(self, path: str) -> None:
         """Forget an upload."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        for each in (path, path + _TURN):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(each)
 
     def sweep(self) -> int:
         """Remove what nobody goes on with; the number."""
@@ -84,8 +112,13 @@ class Upload:
         except OSError as error:
             raise failure("cannot keep the upload", error) from error
         try:
-            if os.fstat(self._fd).st_size != offset:
-                raise wrong_offset(os.fstat(self._fd).st_size)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                if os.fstat(self._fd).st_size != offset:
+                    raise wrong_offset(os.fstat(self._fd).st_size)
+                self._turn = _take_turn(path)
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
             done = 0
             while done < offset:
                 piece = os.pread(self._fd, min(_PIECE, offset - done), done)
@@ -103,7 +136,7 @@ class Upload:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
                 end = os.fstat(self._fd).st_size
-                if end != self.at or not os.fstat(self._fd).st_nlink:
+                if end != self.at or not os.fstat(self._fd).st_nlink or _whose_turn(self.path) != self._turn:
                     raise wrong_offset(end)
                 for piece in pieces:
                     view = memoryview(piece)

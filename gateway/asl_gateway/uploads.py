@@ -35,9 +35,10 @@ _TOGETHER = MIB
 
 async def offset(domain: Domain, kind: str, digest: bytes, owner: str) -> Response:
     """The answer to HEAD by a token that may add: how far the upload has come, and nothing about the object."""
-    if kind == "blocks" and await run_in_threadpool(domain.has_block, digest) is not None:
+    # First the offset: an upload that ends in between is gone from the spool, and has become the object.
+    at = await run_in_threadpool(domain.spool.offset, domain.spool.path(owner, f"{domain.name}-{kind}", digest.hex()))
+    if await run_in_threadpool(domain.has, kind, digest):
         return Response(status_code=204, headers={"Upload-Complete": "?1", "Cache-Control": "no-store"})
-    at = domain.spool.offset(domain.spool.path(owner, f"{domain.name}-{kind}", digest.hex()))
     return Response(status_code=204, headers={"Upload-Complete": "?0", "Upload-Offset": str(at), "Cache-Control": "no-store"})
 
 
@@ -47,7 +48,7 @@ async def put(gateway: Gateway, request: Request, domain: Domain, kind: str, dig
     length = bodies.declared(request, MOST[kind] - min(start, MOST[kind]))
     if not length + start:
         raise Usage("an upload of no bytes", reason="BAD_HEADER", hint="send the object")
-    if kind == "blocks" and await run_in_threadpool(domain.has_block, digest) is not None:
+    if await run_in_threadpool(domain.has, kind, digest):
         return _answer(kind, digest, False, {"Connection": "close"} if length else {})
     path = domain.spool.path(owner, f"{domain.name}-{kind}", digest.hex())
     if not start:

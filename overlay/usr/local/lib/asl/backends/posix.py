@@ -115,7 +115,8 @@ class Posix(PosixReads):
         return PosixStaged(self)
 
     def create(self, name: str, data: Buffer) -> None:
-        staged = self.stage()
+        # The log grows: whoever owns it must be able to write to it, root or not.
+        staged = PosixStaged(self, 0o644 if name == layout.LOG else 0o444)
         try:
             staged.write(data)
             staged.publish(name)
@@ -261,13 +262,13 @@ class Posix(PosixReads):
 class PosixStaged:
     """A file in tmp/, flocked. Implements backends.base.Staged and OnFile."""
 
-    def __init__(self, backend: Posix) -> None:
+    def __init__(self, backend: Posix, mode: int = 0o444) -> None:
         self._backend = backend
         self._path = os.path.join(backend.root, f"tmp/new-{os.getpid()}-{os.urandom(6).hex()}")
         self._fd = -1
         try:
             while self._fd < 0:
-                self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+                self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
                 fcntl.flock(self._fd, fcntl.LOCK_EX)
                 if not os.fstat(self._fd).st_nlink:  # a sweep was between open and flock
                     os.close(self._fd)
