@@ -36,9 +36,8 @@ _MISSING = b"10" + bytes(254)
 class Domain:
     """The store of one domain, open for all that the API does."""
 
-    def __init__(self, name: str, place: Place, spool: Spool, peers: Sequence[Domain] = ()) -> None:
+    def __init__(self, name: str, place: Place, spool: Spool) -> None:
         self.name, self._place, self.spool = check_domain(name), place, spool
-        self.peers = tuple(peers)
         self._checker = Checker()
         self._lock = threading.RLock()  # the writer, and what hangs on its state
         self._walking = threading.Lock()
@@ -79,11 +78,8 @@ class Domain:
         return marker.check(self.backend())
 
     def missing(self, packed: bytes) -> bytes:
-        """The bitmap of what is missing here and in the admitted peers: bit i, from the lowest of the first byte on, is 1 where digest
-        i of PACKED (32 bytes each) is."""
+        """The bitmap of what is missing: bit i, from the lowest of the first byte on, is 1 where digest i of PACKED (32 bytes each) is."""
         known = self.known(packed)
-        for peer in self.peers:
-            known = bytes(map(max, known, peer.known(packed)))
         # 0x00 or 0x01 for each digest become the digits of one large number, the first digit the lowest.
         digits = known.translate(_MISSING)[::-1]
         return int(digits, 2).to_bytes(-(-len(known) // 8), "little") if digits else b""

@@ -30,7 +30,6 @@ class Settings:
     token_keys: str | None = None
     token_revoked: str | None = None
     receipt_key: str | None = None
-    federation: str | None = None
     s3_endpoint: str | None = None
     s3_ca: str | None = None
     s3_credentials: str | None = None  # an INI file as the AWS tools have it; None: the usual places
@@ -77,7 +76,6 @@ KEYS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "token.keys": ("token_keys", _FILE),
     "token.revoked": ("token_revoked", _FILE),
     "receipt.key": ("receipt_key", _FILE),
-    "federation": ("federation", _FILE),
     "s3.endpoint": ("s3_endpoint", values.optional(str)),
     "s3.ca": ("s3_ca", _FILE),
     "s3.credentials-file": ("s3_credentials", _FILE),

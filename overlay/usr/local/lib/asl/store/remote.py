@@ -205,10 +205,10 @@ class RemoteWriter(Writer):
             return
         while len(self._on_the_way) >= self._most_on_the_way:
             self._on_the_way.popleft().result()
-        data = b"".join([block.Header().encode(), *self._parts])
         tail = block.encode_tail(self._plain_size, self._plain_size, [offset for _, offset, _ in self._packed])
+        data = b"".join([block.Header().encode(), *self._parts, tail])
         self._parts, self._plain_size = [], 0
-        sent = self._senders.submit(self._send_block, data + tail)
+        sent = self._senders.submit(self._send_block, data)
         self._on_the_way.append(sent)
         self._blocks.append(_Block(self._packed, sent))
         self._packed = []
