@@ -15,8 +15,10 @@ static uint64_t big(const uint8_t *at) {
   return value;
 }
 
+__extension__ typedef unsigned __int128 wide; /* gcc and clang have it on both architectures; ISO C does not */
+
 /* value / 2^64 * count: where among `count` evenly spread things this digest belongs */
-static uint64_t share(uint64_t value, uint64_t count) { return (uint64_t)(((unsigned __int128)value * count) >> 64); }
+static uint64_t share(uint64_t value, uint64_t count) { return (uint64_t)(((wide)value * count) >> 64); }
 
 /* The bits of a digest in its block, nine for each, out of its bytes 8 .. 15. */
 static uint64_t bits_of(const uint8_t *digest) { return __builtin_bswap64(big(digest + 8)); }

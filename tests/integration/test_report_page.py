@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from axe_playwright_python.sync_playwright import Axe
 from integration.support import CHECKOUT
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from unit.plugins import samples

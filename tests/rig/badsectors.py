@@ -19,7 +19,8 @@ SECTOR = 512
 
 def ranges(size: int, count: int, seed: int, largest: int = 400) -> list[tuple[int, int]]:
     """COUNT bad ranges (start, end in bytes, whole sectors) of all sizes on a disk of SIZE bytes: most are small, a few are large."""
-    rng, bad = random.Random(seed), set()
+    rng = random.Random(seed)
+    bad: set[int] = set()
     for _ in range(count):
         length = min(largest, int(rng.paretovariate(0.7)))
         first = rng.randrange(size // SECTOR - length)
