@@ -40,11 +40,10 @@ class Progress:
         self.bytes_read += length
         self.bytes_done += length
         self.last_read = time.monotonic()
-        if self.limit:
-            ahead = self.bytes_read / self.limit - (self.last_read - self.started)
-            if ahead > 0:
-                time.sleep(min(ahead, INTERVAL))
         self.tick()
+        while self.limit and (ahead := self.bytes_read / self.limit - (time.monotonic() - self.started)) > 0:
+            time.sleep(min(ahead, INTERVAL))  # a large read waits in steps, so that it is seen and a cancel is heard
+            self.tick()
 
     def unread(self, length: int) -> None:
         """The source did not give LENGTH bytes."""
