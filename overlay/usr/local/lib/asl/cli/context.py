@@ -30,15 +30,24 @@ class Context:
     @cached_property
     def config(self) -> Config:
         """asl.conf with the overrides of --set. Raises Usage for an invalid file or key."""
+        return self.configured({})
+
+    def configured(self, more: Mapping[str, str]) -> Config:
+        """The same with MORE over it: what came with a job. Raises Usage."""
         from asl import config
 
+        return config.load(self._config_path, {**self.overrides, **more})
+
+    @cached_property
+    def overrides(self) -> dict[str, str]:
+        """What --set gave, by key. Raises Usage for a word that is no setting."""
         overrides: dict[str, str] = {}
         for setting in self._settings:
             key, equals, value = setting.partition("=")
             if not equals:
                 raise Usage(f"--set {setting}: not of the form KEY=VALUE", hint="for example --set mode=local")
             overrides[key.strip()] = value.strip()
-        return config.load(self._config_path, overrides)
+        return overrides
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Print DOCUMENT as JSON when --json was given."""

@@ -3,6 +3,7 @@
 """Jobs on disk: /var/lib/asl/runtime/queue/<job>/, one folder a request.
 
     request.json    what is asked for; the folder's name is its id
+    settings.json   keys of asl.conf for this job, over those of the server; no part of its id, so the last submit has its way
     progress.json   replaced atomically while it runs
     result.json     when it is done, or has failed for good; a run that was killed leaves none and is taken up again
     collected       the result was handed out: asking again means a new run
@@ -19,7 +20,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Optional
 
@@ -76,6 +77,11 @@ class Job:
         return Request.of(document)
 
     @property
+    def settings(self) -> dict[str, str]:
+        """Keys of asl.conf that hold for this job."""
+        return {str(key): str(value) for key, value in (self.load("settings.json") or {}).items()}
+
+    @property
     def running(self) -> bool:
         """True while a process runs it."""
         return _held(self.path("lock"))
@@ -122,8 +128,8 @@ def find(job_id: str) -> Job:
     return job
 
 
-def submit(request: Request) -> Job:
-    """Queue REQUEST, or join the job that is queued, running, or finished with a result that nobody has fetched yet."""
+def submit(request: Request, settings: Optional[Mapping[str, str]] = None) -> Job:
+    """Queue REQUEST with SETTINGS, or join the job that is queued, running, or finished with a result that nobody has fetched yet."""
     job = Job(request.id)
     with locked():
         make_folder(job.folder)
@@ -131,6 +137,7 @@ def submit(request: Request) -> Job:
             job.forget("result.json", "collected", "progress.json")
         if not job.has("result.json") and not job.running:
             job.forget("cancel")
+            job.save("settings.json", dict(settings or {}))  # first: with the request the job is there
             job.save("request.json", request.document())
     return job
 

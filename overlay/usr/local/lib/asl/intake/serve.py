@@ -15,7 +15,7 @@ import select
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Optional
 
@@ -28,6 +28,8 @@ from asl.intake.reach import remote
 from asl.intake.run import run as run_intake
 
 log = logging.getLogger("asl.intake")
+# The configuration with the settings of a job over it; raises Usage.
+Configure = Callable[[Mapping[str, str]], Config]
 # Seconds between two looks at the queue where nobody calls: a request may be written by hand.
 LOOK = 5.0
 
@@ -59,7 +61,7 @@ def _listening() -> Iterator[Optional[socket.socket]]:
         bell.close()
 
 
-def serve(config: Config, *, drain: bool) -> bool:
+def serve(configure: Configure, *, drain: bool) -> bool:
     """Work through the queue; with DRAIN until it is empty, else for ever. False when another server is there."""
     queue.make_folder(paths.state("locks"))
     with queue.hold(queue.server_lock()) as mine:
@@ -69,7 +71,7 @@ def serve(config: Config, *, drain: bool) -> bool:
             while True:
                 job = _next()
                 if job is not None:
-                    work(job, config)
+                    work(job, configure)
                 elif drain and _may_leave():
                     return True
                 else:
@@ -96,25 +98,26 @@ def _wait(bell: Optional[socket.socket]) -> None:
         each.recv(16)
 
 
-def work(job: queue.Job, config: Config) -> None:
+def work(job: queue.Job, configure: Configure) -> None:
     """Run one job to its result. Raises KeyboardInterrupt, which leaves the job queued."""
     with queue.hold(job.path("lock")) as mine:
         if not mine:
             return
         log.info("job %s: %s", job.id, "; ".join(job.request.actions()))
-        result = _result(job, config)
+        result = _result(job, configure)
         job.save("result.json", result)
         job.forget("cancel")
         log.info("job %s: %s", job.id, result.get("error") or f"snapshot {result['snapshot']}, digest {result['digest']}")
 
 
-def _result(job: queue.Job, config: Config) -> dict[str, Any]:
+def _result(job: queue.Job, configure: Configure) -> dict[str, Any]:
     def show(progress: dict[str, Any]) -> None:
         if job.has("cancel"):
             raise Interrupted("the job was cancelled", reason="CANCELLED", hint="submit it again: it goes on where it stopped")
         job.save("progress.json", progress)
 
     try:
+        config = configure(job.settings)
         progress = Progress(show=show, limit=config.intake_bandwidth)
         request = job.request
         reached = remote(config, request.store, request.domain)

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     logs.configure()
     if stores.mode() in ("", "none") and not args.drain:
         context.note("mode is none: waiting for the operator (asl-intake submit SOURCE --store DIR)")
-    if not serve.serve(context.config, drain=args.drain):
+    if not serve.serve(context.configured, drain=args.drain):
         if args.drain:
             return 0
         raise Unavailable("another asl-intake serve works on this machine", reason="SERVER_PRESENT")

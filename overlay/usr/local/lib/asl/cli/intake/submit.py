@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asl.cli import requests
@@ -27,17 +28,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, context: Context) -> int:
     """Submit, and print the job."""
     request = requests.from_arguments(args, context)
-    document = predict(request, context) if args.check else submit(request)
+    document = predict(request, context) if args.check else submit(request, context.overrides)
     context.document(document)
     context.text(job_text(document))
     return 0
 
 
-def submit(request: Request) -> dict[str, Any]:
-    """Queue the request and see to it that somebody works on it."""
+def submit(request: Request, settings: Mapping[str, str]) -> dict[str, Any]:
+    """Queue the request, with SETTINGS of asl.conf for this job, and see to it that somebody works on it."""
     from asl.intake import queue, serve
 
-    job = queue.submit(request)
+    job = queue.submit(request, settings)
     if job.state == queue.QUEUED:
         serve.ensure_server(sys.argv[0])
     return job.document()
