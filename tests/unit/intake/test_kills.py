@@ -53,7 +53,8 @@ def test_killed_intakes_lose_nothing_and_end_the_same(tmp_path: Path) -> None:
             store, calm, acknowledged = str(tmp_path / f"store-{step}"), str(tmp_path / f"calm-{step}"), {}
             init_store(store)
             init_store(calm)
-        (source / "new").write_bytes(rng.randbytes(rng.randrange(1 << 20)))
+        # Enough to be read that a kill by the clock hits an intake at work.
+        (source / "new").write_bytes(rng.randbytes(rng.randrange(8 << 20, 16 << 20)))
         began = time.monotonic()
         wanted = intake(source, calm)["digest"]
         process = start(source, store)
