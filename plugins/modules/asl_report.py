@@ -53,7 +53,7 @@ options:
       - The phases of the run, in order.
     type: list
     elements: str
-    default: [overlay, preflight, pool, intake, verify]
+    default: [overlay, remote, preflight, pool, intake, verify]
 """
 
 EXAMPLES = r"""

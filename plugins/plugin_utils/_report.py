@@ -17,7 +17,7 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-PHASES = ("overlay", "preflight", "pool", "intake", "verify")
+PHASES = ("overlay", "remote", "preflight", "pool", "intake", "verify")
 STATES = {
     "rescued": "rescued",
     "rescued_with_losses": "rescued, with losses",

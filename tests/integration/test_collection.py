@@ -53,18 +53,19 @@ def test_its_playbooks_and_modules_are_found_by_name(installed: Path) -> None:
 
 
 @pytest.mark.root
-def test_molecule_default(installed: Path) -> None:
+@pytest.mark.parametrize("scenario", ["default", "remote"])
+def test_molecule(installed: Path, scenario: str) -> None:
     rig = [sys.executable, "-B", "tests/rig/run", "--project", "molecule"]
     try:
         done = run(
-            [*rig, "inside", "--", "molecule", "test", "--scenario-name", "default"],
+            [*rig, "inside", "--", "molecule", "test", "--scenario-name", scenario],
             CHECKOUT,
             MOLECULE_GLOB="molecule/*/molecule.yml",
             ASL_COLLECTIONS=str(installed),
         )
     finally:
         run([*rig, "down"], CHECKOUT)
-    log = CHECKOUT / ".cache" / "molecule.log"
+    log = CHECKOUT / ".cache" / f"molecule-{scenario}.log"
     log.parent.mkdir(exist_ok=True)
     log.write_text(done.stdout + done.stderr)
     print(next((line for line in reversed(done.stdout.splitlines()) if " passed" in line or " failed" in line), "no test of a host ran"))

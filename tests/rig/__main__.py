@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-from . import image, scene
+from . import image, remote, scene
 from .hosts import Rig
 from .places import CHECKOUT
 from .process import RigError
@@ -28,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
     scene_parser = commands.add_parser("scene", help="boot hosts with a crashed disk and an empty store each")
     scene_parser.add_argument("--bandwidth", default="0", help="bytes a second that an intake may read, e.g. 16MiB (default: no limit)")
     scene_parser.add_argument("names", nargs="+", metavar="NAME")
+    remote_parser = commands.add_parser("remote-scene", help="boot a server for a gateway, and hosts with a crashed disk that send to it")
+    remote_parser.add_argument("names", nargs="+", metavar="NAME")
     commands.add_parser("down", help="remove the hosts, their loop devices and their files")
     execute = commands.add_parser("exec", help="run a command line on a host")
     execute.add_argument("name")
@@ -48,6 +50,9 @@ def act(args: argparse.Namespace) -> int:
         print(rig.inventory)
     elif args.command == "scene":
         scene.build(rig, args.names, args.bandwidth)
+        print(rig.inventory)
+    elif args.command == "remote-scene":
+        remote.build(rig, args.names)
         print(rig.inventory)
     elif args.command == "down":
         rig.down()

@@ -11,8 +11,9 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
-from . import image, loops, namespace, network
+from . import image, loops, namespace, network, relay
 from .places import RUNS, locked
 from .podman import podman
 from .process import RigError, run
@@ -50,6 +51,7 @@ class Rig:
         self.inventory = self.folder / "hosts.yml"
         self._state = self.folder / "state.json"
         self._variables: dict[str, object] = {}
+        self._groups: dict[str, str] = {}
 
     def hosts(self) -> list[Host]:
         if not self._state.exists():
@@ -121,13 +123,14 @@ class Rig:
         target = f"root@{self.host(name).address}"
         return run(["ssh", "-i", str(self.key), *self.ssh_options(), target, command], check=check, timeout=timeout)
 
-    def set_variables(self, variables: dict[str, object]) -> None:
-        """Give every host these variables in the inventory."""
-        self._variables = variables
+    def set_variables(self, variables: dict[str, object], groups: Optional[dict[str, str]] = None) -> None:
+        """Give every host these variables in the inventory; a host in GROUPS is in the group named there, not among the broken ones."""
+        self._variables, self._groups = variables, groups or {}
         self._write_inventory()
 
     def down(self) -> None:
         """Stop and remove this rig's containers, loop devices and files; nothing to remove is fine."""
+        relay.stop(self.folder)
         for host in self.hosts():
             podman("rm", "--force", "--time=0", host.container, check=False)
         leftovers = podman("ps", "--all", "--quiet", "--filter", f"label=asl-rig={self.project}", check=False).stdout.split()
@@ -159,6 +162,8 @@ class Rig:
             "ansible_control_path_dir": str(self.folder / "cp"), "ansible_python_interpreter": "/usr/bin/python3",
             **self._variables,
         }  # fmt: skip
-        hosts = {host.name: {"ansible_host": host.address} for host in self.hosts()}
-        document = {"all": {"children": {"broken-hosts": {"hosts": hosts, "vars": common}}}}
+        groups: dict[str, dict[str, dict[str, str]]] = {}
+        for host in self.hosts():
+            groups.setdefault(self._groups.get(host.name, "broken-hosts"), {})[host.name] = {"ansible_host": host.address}
+        document = {"all": {"children": {name: {"hosts": hosts, "vars": common} for name, hosts in groups.items()}}}
         self.inventory.write_text(json.dumps(document, indent=2) + "\n")

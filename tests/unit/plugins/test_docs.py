@@ -104,14 +104,15 @@ def test_the_action_group_names_the_modules_that_take_a_store_and_settings() -> 
     assert runtime["action_groups"]["asl"] == takers
 
 
-@pytest.mark.parametrize("role", ["image", "overlay", "preflight", "pool", "intake"])
+@pytest.mark.parametrize("role", ["gateway", "image", "overlay", "preflight", "pool", "intake", "remote"])
 def test_a_role_documents_the_variables_it_uses(role: str) -> None:
     folder = CHECKOUT / "roles" / role
     options = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
     defaults = yaml.safe_load((folder / "defaults/main.yml").read_text())
     assert defaults == {name: option["default"] for name, option in options.items() if not option.get("required")}
-    tasks = (folder / "tasks/main.yml").read_text()
-    templates = "".join(path.read_text() for path in folder.glob("templates/*"))
-    used = {name for name in re.findall(rf"\b{role}_[a-z_]+", tasks + templates) if not name.endswith("_result")}
+    tasks = {path.name: path.read_text() for path in sorted(folder.glob("tasks/*.yml"))}
+    written = "".join([*tasks.values(), *(path.read_text() for path in folder.glob("templates/*"))])
+    made = {f"{role}_result", *re.findall(r"register: (\w+)", written), *re.findall(r"set_fact:\n +(\w+):", written)}
+    used = set(re.findall(rf"\b{role}_[a-z0-9_]+", written)) - made
     assert used == set(options)
-    assert len(tasks.splitlines()) < 60
+    assert [name for name, text in tasks.items() if len(text.splitlines()) > 60] == []
