@@ -5,7 +5,8 @@
  * Every function
  *   - keeps no pointer, never calls back, never prints, and may run in any number of threads at once; but one
  *     asl_sink belongs to one thread at a time;
- *   - is pure, but for those on a sink, which hash and write, and asl_crypto, which finds libcrypto;
+ *   - is pure, but for those on a sink, which hash and write, for asl_scan and asl_slurp, which look at files, and for
+ *     asl_crypto, which finds libcrypto;
  *   - takes a length beside every pointer and checks all bounds before the first byte is read: when it
  *     answers with an error, nothing was read and nothing was written;
  *   - answers with the number of results (0 or more) or with one of the negative codes below.
@@ -22,7 +23,7 @@
 #define ASL_API __attribute__((visibility("default")))
 
 /* Raised by any change of a signature, a code or a meaning, also by a new function. asl_abi() returns it. */
-#define ASL_ABI 2u
+#define ASL_ABI 4u
 
 enum {
   ASL_EBOUNDS = -1,     /* a pointer is NULL while its length is not 0, or `start` is not a place in the data */
@@ -114,8 +115,45 @@ struct asl_place {
 ASL_API int64_t asl_find(const struct asl_segment *segments, uint64_t segment_count, const uint8_t *digests,
                          uint64_t length, struct asl_place *places, uint64_t room);
 
-/* Enters the digests of `count` records into the filter of `size` bytes (a multiple of 64, not 0), which the caller has
- * zeroed. Answers count. */
-ASL_API int64_t asl_filter(const uint8_t *records, uint64_t count, uint8_t *filter, uint64_t size);
+/* Enters the digests of `count` records, in order, into a stretch of a filter that has `blocks` blocks of 64 bytes: the
+ * stretch begins with block `first` and has `size` bytes. ASL_EPARAMETERS for a digest that belongs outside of it. */
+ASL_API int64_t asl_filter(const uint8_t *records, uint64_t count, uint64_t blocks, uint64_t first, uint8_t *filter,
+                           uint64_t size);
+
+/* One of several runs of records to be merged, and how far it has come. blocks[ordinal in its records] is a number of
+ * that block that all inputs have in common. */
+struct asl_input {
+  const uint8_t *records;
+  uint64_t count, at;
+  const uint32_t *blocks;
+  uint64_t block_count;
+};
+
+/* Writes the records of all inputs in order of their digests; of equal digests the first input's. ordinals[common number
+ * of a block] is its ordinal in what is written; where that is 0xFFFFFFFF, it becomes *assigned, which grows by one.
+ * Answers the number of records, which is less than there is room for at the end, and before a record of several extents:
+ * that one, and moving the inputs behind it, is the caller's. ASL_EPARAMETERS: a block that does not exist. */
+ASL_API int64_t asl_merge(struct asl_input *inputs, uint64_t input_count, uint32_t *ordinals, uint64_t ordinal_count,
+                          uint32_t *assigned, uint8_t *out, uint64_t room);
+
+/* Moves the inputs on over at most `most` digests, each counted once. Answers how many there were. */
+ASL_API int64_t asl_count(struct asl_input *inputs, uint64_t input_count, uint64_t most);
+
+/* What a directory says of one of its names, links not followed. error: 0, or the errno of stat, and then nothing else
+ * is set. xattrs: bytes of the list of extended attributes, or -errno; 0 for directories. */
+struct asl_status {
+  int64_t dev, ino, mode, nlink, uid, gid, rdev, size, blocks, mtime_s, mtime_ns, ctime_s, ctime_ns, error, xattrs;
+};
+
+/* Looks at `count` names, each with its zero byte behind it, `length` bytes together, in an open directory. */
+ASL_API int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, struct asl_status *out,
+                         uint64_t room);
+
+/* Reads small regular files, one behind the other, into `data`. A file that is, before and after, exactly what was
+ * `seen` gets its place there in spans[i]; any other gets ASL_NONE twice and is for the caller to look at. Answers how
+ * many names were looked at: less than count when the next one has no room. */
+ASL_API int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count,
+                          const struct asl_status *seen, uint8_t *data, uint64_t room, struct asl_run *spans,
+                          uint64_t span_room);
 
 #endif

@@ -23,13 +23,16 @@ static uint64_t share(uint64_t value, uint64_t count) { return (uint64_t)(((wide
 /* The bits of a digest in its block, nine for each, out of its bytes 8 .. 15. */
 static uint64_t bits_of(const uint8_t *digest) { return __builtin_bswap64(big(digest + 8)); }
 
-int64_t asl_filter(const uint8_t *records, uint64_t count, uint8_t *filter, uint64_t size) {
-  uint64_t blocks = size / BLOCK;
-  if ((!records && count) || !filter || !blocks || size % BLOCK || count > UINT64_MAX / ASL_RECORD) return ASL_EBOUNDS;
+int64_t asl_filter(const uint8_t *records, uint64_t count, uint64_t blocks, uint64_t first, uint8_t *filter,
+                   uint64_t size) {
+  if ((!records && count) || !filter || !size || size % BLOCK || count > UINT64_MAX / ASL_RECORD) return ASL_EBOUNDS;
+  if (first > blocks || size / BLOCK > blocks - first) return ASL_EBOUNDS;
   for (uint64_t i = 0; i < count; i++) {
     const uint8_t *digest = records + i * ASL_RECORD;
-    uint8_t *block = filter + BLOCK * share(big(digest), blocks);
-    uint64_t bits = bits_of(digest);
+    uint64_t number = share(big(digest), blocks), bits = bits_of(digest);
+    uint8_t *block;
+    if (number < first || number - first >= size / BLOCK) return ASL_EPARAMETERS;
+    block = filter + BLOCK * (number - first);
     for (unsigned b = 0; b < BITS; b++, bits >>= 9) block[(bits >> 3) & 63] |= (uint8_t)(1u << (bits & 7));
   }
   return (int64_t)count;

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Optional, Union
 
 from asl.errors import Damaged, NotFound
@@ -49,7 +48,7 @@ class Shelf:
         if not parts:
             content, digest = tree.NONE, tree.NO_DIGEST
         entry = Entry(name, tree.FILE, size=size, content=content, digest=digest)
-        return dataclasses.replace(entry, **more)  # type: ignore[arg-type]
+        return entry._replace(**more)  # type: ignore[arg-type]
 
     def nodes(self, entries: list[Entry]) -> bytes:
         return self.put(tree.encode([tree.encode_entry(entry) for entry in entries]), TAG_TREE)
@@ -57,12 +56,12 @@ class Shelf:
     def directory(self, name: bytes, *entries: Entry, **more: object) -> Entry:
         """A directory with ENTRIES, sorted."""
         digest = self.nodes(sorted(entries, key=lambda entry: entry.name))
-        return dataclasses.replace(DIR, name=name, content=tree.TREE, digest=digest, **more)  # type: ignore[arg-type]
+        return DIR._replace(name=name, content=tree.TREE, digest=digest, **more)  # type: ignore[arg-type]
 
     def split(self, name: bytes, *parts: list[Entry]) -> Entry:
         """A directory whose entries lie in several nodes, in the order given."""
         branches = [tree.Branch(self.nodes(part), len(part), b"%d" % number) for number, part in enumerate(parts)]
-        return dataclasses.replace(DIR, name=name, content=tree.TREE, digest=self.put(tree.encode_upper(1, branches), TAG_TREE))
+        return DIR._replace(name=name, content=tree.TREE, digest=self.put(tree.encode_upper(1, branches), TAG_TREE))
 
     def root(self, *entries: Entry, **more: object) -> bytes:
         """The digest of a source's root with ENTRIES."""

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import resource
 import socket
@@ -168,7 +167,8 @@ def test_when_the_first_name_vanishes_the_next_one_carries_the_content(tmp_path:
     assert [(loss.what, loss.where) for loss in source.losses] == [("vanished", "a")]
 
 
-def test_names_that_vanish_before_they_are_reached_are_losses(tmp_path: Path) -> None:
+def test_names_that_vanish_before_they_are_looked_at_are_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asl.sources.tree.LONGEST_LOOK", 1)
     for name in ("a", "b", "d"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "c").mkdir()
@@ -385,7 +385,7 @@ def test_losses_are_bounded() -> None:
 def test_a_visit_can_be_made_into_what_is_stored(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"x")
     entry = by_path(tree_of(tmp_path))[b"f"].entry
-    stored = dataclasses.replace(entry, content=tree.CHUNK, digest=b"d" * 32)
+    stored = entry._replace(content=tree.CHUNK, digest=b"d" * 32)
     assert tree.decode(tree.encode([tree.encode_entry(stored)])).entries == [stored]
 
 

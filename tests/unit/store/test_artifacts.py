@@ -111,12 +111,12 @@ def test_the_newest_segment_is_asked_first(root: str) -> None:
     with open_writer(root) as into:
         old = into.locate(digest)[0]
         newer = segment.encode([(digest, (segment.Extent(BlockID(b"\x77" * 32), 0, old.length),))])
-        into.replace_segments([], newer)
+        into.replace_segments([], lambda: (newer,))
         assert into.locate(digest)[0].block == b"\x77" * 32
         with pytest.raises(Damaged, match="is missing") as caught:
             into.get(digest)
         assert caught.value.reason == "MISSING_BLOCK"
-        into.replace_segments([], segment.encode([(digest, (old,))]))
+        into.replace_segments([], lambda: (segment.encode([(digest, (old,))]),))
         assert into.get(digest).payload == b"wanted"
     assert old_block.exists()
 

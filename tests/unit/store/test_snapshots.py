@@ -84,8 +84,8 @@ def test_a_merge_keeps_the_entry_that_a_look_up_would_find(root: str, monkeypatc
     digest = put(root, b"twice")[0]
     with open_writer(root) as writer:
         good = writer.locate(digest)
-        writer.replace_segments([], segment.encode([(digest, (segment.Extent(BlockID(bytes(32)), 0, 1),))]))
-        writer.replace_segments([], segment.encode([(digest, good)]))
+        writer.replace_segments([], lambda: (segment.encode([(digest, (segment.Extent(BlockID(bytes(32)), 0, 1),))]),))
+        writer.replace_segments([], lambda: (segment.encode([(digest, good)]),))
         assert merge.merge_segments(writer)
         assert list(writer.locate(digest)) == list(good)
         assert writer.payload(digest) == b"twice"

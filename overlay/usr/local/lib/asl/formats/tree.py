@@ -29,7 +29,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from asl.errors import Damaged, Unsupported
@@ -49,8 +48,7 @@ TYPE_NAMES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One name in a directory. Times in seconds and nanoseconds since 1970, size in bytes, mode without the file type."""
 
     name: bytes

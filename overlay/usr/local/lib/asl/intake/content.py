@@ -93,6 +93,22 @@ class ContentWriter:
         self._end_run()
         self._chunker.then(lambda: done(_finished(builder, always_recipe)))
 
+    def small(self, data: memoryview, done: Done) -> None:
+        """As begin(), of a content that is DATA, not empty."""
+        length = len(data)
+        if length < self._tiny:
+            self._progress.read(length)
+            self._chunker.whole(data, lambda digest: done(Stored(tree.CHUNK, digest, length, 0)))
+        elif all(end - start < MIN_HOLE for start, end in self._kernel.zero_runs(data, MIN_HOLE)):
+            self._progress.read(length)
+            builder = RecipeBuilder(self._writer)
+            self._chunker.into(builder)
+            self._chunker.data(data)
+            self._chunker.end_run()
+            self._chunker.then(lambda: done(_finished(builder, False)))
+        else:
+            self.begin(iter([Piece(DATA, length, data)]), done)
+
     def then(self, action: Callable[[], None]) -> None:
         """Call ACTION when all is stored that was begun before it."""
         self._chunker.then(action)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 
 from asl.formats import tree
@@ -100,7 +99,7 @@ class TreeIntake:
 
     def _leave(self, root: TreeBuilder) -> None:
         entry, builder = self._open.pop()
-        self._parent(root).add(dataclasses.replace(entry, content=tree.TREE, digest=builder.finish()))
+        self._parent(root).add(entry._replace(content=tree.TREE, digest=builder.finish()))
 
     def _other(self, visit: Visit, root: TreeBuilder) -> None:
         """Anything but a directory and a file."""
@@ -113,7 +112,11 @@ class TreeIntake:
             self._progress.unchanged(known.size)
             self._contents.then(partial(self._unchanged, visit, root, known))
         else:
-            self._contents.begin(visit.pieces(), partial(self._stored, visit, root))
+            data = visit.small()
+            if data is not None:
+                self._contents.small(data, partial(self._stored, visit, root))
+            else:
+                self._contents.begin(visit.pieces(), partial(self._stored, visit, root))
 
     def _unchanged(self, visit: Visit, root: TreeBuilder, known: Known) -> None:
         self._cache.add(visit.path, known)
@@ -130,5 +133,5 @@ class TreeIntake:
         self.size += stored.size
         self.unread += stored.unread
         flags = visit.entry.flags | visit.flags | (tree.UNREAD if stored.unread else 0)
-        entry = dataclasses.replace(visit.entry, size=stored.size, flags=flags, content=stored.content, digest=stored.digest)
+        entry = visit.entry._replace(size=stored.size, flags=flags, content=stored.content, digest=stored.digest)
         self._parent(root).add(entry)

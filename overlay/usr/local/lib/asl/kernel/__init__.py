@@ -6,6 +6,8 @@ Both halves give the same answers for the same bytes; only the speed differs. ``
 
     contract.py   what a kernel owes (Kernel), and the sizes of chunks (ChunkParams)
     python.py     the complete twin in Python
+    files.py      names of a directory in batches, both halves
+    merging.py    segments made into one, both halves
     native.py     the binding of libasl.so: everything ctypes
 
 The environment variable ASL_NO_NATIVE=1 chooses the twin. Nothing else of the environment is read here.
@@ -20,9 +22,11 @@ from pathlib import Path
 
 from asl.kernel import native
 from asl.kernel.contract import PAGE, Buffer, ChunkParams, Kernel, Mapped, Sink, Spans, Table
+from asl.kernel.files import Status
+from asl.kernel.merging import Input
 from asl.kernel.python import PythonKernel
 
-__all__ = ["LIBRARY", "PAGE", "Buffer", "ChunkParams", "Kernel", "Mapped", "Sink", "Spans", "Table", "choose", "load"]
+__all__ = ["LIBRARY", "PAGE", "Buffer", "ChunkParams", "Input", "Kernel", "Mapped", "Sink", "Spans", "Status", "Table", "choose", "load"]
 
 LIBRARY = Path(__file__).resolve().parents[2] / "libasl.so"  # beside the engine: lib/asl/kernel/ -> lib/libasl.so
 

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, ClassVar, NamedTuple, Optional, Union
 
 from asl.errors import Usage
+from asl.kernel.files import NativeFiles, PythonFiles
 
 Buffer = Union[bytes, bytearray, memoryview, mmap.mmap]
 
 # Where things begin and end, in bytes: start, end, start, end … (array of type "Q").
 if TYPE_CHECKING:
+    from asl.kernel.merging import Input, PythonMerge
+
     Spans = array[int]
 else:
     Spans = array  # cannot be subscripted before Python 3.12
@@ -109,6 +112,7 @@ class Kernel(ABC):
     runs, a bytearray cannot be resized and an mmap cannot be closed. Other objects: TypeError.
     """
 
+    files: Union[PythonFiles, NativeFiles]  # names of a directory in batches: not pure, they look at files
     name: ClassVar[str]  # "libasl" or "python"
     slow: ClassVar[bool]  # worth a warning to the person who waits
     why: str = ""  # when slow: one clause that says why the native half is not used
@@ -151,6 +155,15 @@ class Kernel(ABC):
     def table(self, segments: Sequence[Mapped]) -> Table:
         """SEGMENTS ready for look-up. They stay mapped as long as the table lives. ValueError for areas outside of their data."""
 
-    @abstractmethod
     def filter(self, records: Buffer, size: int) -> bytes:
         """The filter of SIZE bytes (a multiple of 64, not 0) over RECORDS. docs/formats.md has its rule."""
+        return self.filter_stretch(records, size // FILTER_BLOCK, 0, size)
+
+    @abstractmethod
+    def filter_stretch(self, records: Buffer, blocks: int, first: int, size: int) -> bytes:
+        """What RECORDS set in a filter of so many BLOCKS, of which only SIZE bytes are given, from the block FIRST on. ValueError for
+        records that belong elsewhere."""
+
+    @abstractmethod
+    def merge(self, inputs: Sequence[Input], blocks: int) -> PythonMerge:
+        """The records of INPUTS in one order (kernel.merging); BLOCKS is how many blocks they have in common."""

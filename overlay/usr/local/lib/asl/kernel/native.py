@@ -4,19 +4,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from asl.kernel.contract import DIGEST, FILTER_BLOCK, PAGE, RECORD, Buffer, ChunkParams, Kernel, Mapped, Sink, Spans, Table, Write
-from asl.kernel.python import PythonKernel, check_areas
+from asl.kernel.contract import DIGEST, PAGE, RECORD, Buffer, ChunkParams, Kernel, Mapped, Sink, Spans, Table, Write
+from asl.kernel.files import NativeFiles
+from asl.kernel.merging import Input, NativeMerge, PythonMerge
+from asl.kernel.python import PythonKernel, check_areas, check_stretch
 
-ABI = 2  # ASL_ABI
+ABI = 4  # ASL_ABI
 # ASL_EBOUNDS, ASL_EPARAMETERS, ASL_ECRYPTO
 ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits", -3: "libcrypto failed"}
 SYSTEM = -4096  # ASL_ESYSTEM
@@ -89,7 +91,13 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.asl_sink_hash.argtypes = library.asl_sink_digest.argtypes = (data, data, u64)
     library.asl_sink_chunks.argtypes = (data, ctypes.c_int32, data, u64, data, u64)
     library.asl_find.argtypes = (data, u64, data, u64, data, u64)
-    library.asl_filter.argtypes = (data, u64, data, u64)
+    library.asl_filter.argtypes = (data, u64, u64, u64, data, u64)
+    library.asl_merge.argtypes = (data, u64, data, u64, data, data, u64)
+    library.asl_count.argtypes = (data, u64, u64)
+    library.asl_merge.restype = library.asl_count.restype = result
+    library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, data, u64)
+    library.asl_slurp.argtypes = (ctypes.c_int32, data, u64, u64, data, data, u64, data, u64)
+    library.asl_scan.restype = library.asl_slurp.restype = result
     for function in (library.asl_crypto, library.asl_digests, library.asl_sink_hash, library.asl_sink_digest, library.asl_sink_chunks):
         function.restype = result
     cut.restype = runs.restype = library.asl_find.restype = library.asl_filter.restype = result
@@ -145,16 +153,33 @@ def _probe(path: Path, kernel: NativeKernel) -> None:
         raise Unusable(f"{path} gives other answers than the Python kernel")
 
 
-@contextmanager
-def pinned(data: Buffer) -> Iterator[tuple[int, int]]:
-    """(address, length in bytes) of the memory of ``data``, which keeps its place meanwhile. TypeError for other objects."""
-    with memoryview(data) as whole, whole.cast("B") as view:
-        buffer = PyBuffer()
-        _python.PyObject_GetBuffer(view, ctypes.byref(buffer), PYBUF_SIMPLE)
-        try:
-            yield buffer.buf or 0, buffer.len
-        finally:
-            _python.PyBuffer_Release(ctypes.byref(buffer))
+class _Held:
+    """Read-only memory that keeps its place as long as this lives."""
+
+    def __init__(self, data: Buffer) -> None:
+        with memoryview(data) as whole:
+            self._view = whole.cast("B")
+        self.buffer = PyBuffer()
+        _python.PyObject_GetBuffer(self._view, ctypes.byref(self.buffer), PYBUF_SIMPLE)
+
+    def __del__(self) -> None:
+        if hasattr(self, "buffer"):
+            _python.PyBuffer_Release(ctypes.byref(self.buffer))
+
+
+def pin(data: Buffer) -> tuple[object, Any, int]:
+    """(holder, address or the bytes themselves, length in bytes): the memory keeps its place while the holder lives.
+
+    TypeError for objects without memory in one piece."""
+    if type(data) is bytes:
+        return data, data, len(data)
+    size = data.nbytes if isinstance(data, memoryview) else len(data)
+    if size:
+        with contextlib.suppress(TypeError):  # not writable, or not in one piece
+            held = ctypes.c_char.from_buffer(data)
+            return held, ctypes.addressof(held), size
+    holder = _Held(data)
+    return holder, holder.buffer.buf or 0, holder.buffer.len
 
 
 class NativeKernel(Kernel):
@@ -165,44 +190,45 @@ class NativeKernel(Kernel):
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
+        self.files = NativeFiles(library)
         self.crypto = library.asl_crypto() == 1
         """Whether libcrypto was found; without it hashlib does what needs it."""
 
     def cut(self, data: Buffer, params: ChunkParams, final: bool) -> list[int]:
         sizes = Chunking(params.minimum, params.average, params.maximum)
         ends: list[int] = []
-        with pinned(data) as (address, length):
-            capacity = min(BATCH, length // params.minimum + 1)
-            batch = (ctypes.c_uint64 * capacity)()
-            count = capacity
-            while count == capacity:
-                start = ends[-1] if ends else 0
-                count = _checked(self._library.asl_cut(address, length, start, ctypes.byref(sizes), bool(final), batch, capacity))
-                ends += batch[:count]
+        _held, address, length = pin(data)
+        capacity = min(BATCH, length // params.minimum + 1)
+        batch = (ctypes.c_uint64 * capacity)()
+        count = capacity
+        while count == capacity:
+            start = ends[-1] if ends else 0
+            count = _checked(self._library.asl_cut(address, length, start, ctypes.byref(sizes), bool(final), batch, capacity))
+            ends += batch[:count]
         return ends
 
     def zero_runs(self, data: Buffer, minimum: int) -> list[tuple[int, int]]:
         if minimum < 0:
             raise ValueError(f"zero_runs: minimum is {minimum}, and must be 0 or more")
         runs: list[tuple[int, int]] = []
-        with pinned(data) as (address, length):
-            least = min(minimum, length + 1)  # no run is longer: the same answer, and it fits into 64 bits
-            capacity = min(BATCH, length // (2 * PAGE) + 1)
-            batch = (Run * capacity)()
-            count = capacity
-            while count == capacity:
-                start = runs[-1][1] if runs else 0
-                count = _checked(self._library.asl_zero_runs(address, length, start, least, batch, capacity))
-                runs += [(run.start, run.end) for run in batch[:count]]
+        _held, address, length = pin(data)
+        least = min(minimum, length + 1)  # no run is longer: the same answer, and it fits into 64 bits
+        capacity = min(BATCH, length // (2 * PAGE) + 1)
+        batch = (Run * capacity)()
+        count = capacity
+        while count == capacity:
+            start = runs[-1][1] if runs else 0
+            count = _checked(self._library.asl_zero_runs(address, length, start, least, batch, capacity))
+            runs += [(run.start, run.end) for run in batch[:count]]
         return runs
 
     def digests(self, data: Buffer, spans: Spans) -> bytes:
         if not self.crypto:
             return _TWIN.digests(data, spans)
         out = ctypes.create_string_buffer(DIGEST * (len(spans) // 2))
-        with pinned(data) as (address, length):
-            at, count = _spans(spans)
-            _inside(self._library.asl_digests(address, length, at, count, out, len(out)), length)
+        _held, address, length = pin(data)
+        at, count = _spans(spans)
+        _inside(self._library.asl_digests(address, length, at, count, out, len(out)), length)
         return out.raw
 
     def sink(self, write: Write, fd: Optional[int] = None) -> Sink:
@@ -212,13 +238,16 @@ class NativeKernel(Kernel):
     def table(self, segments: Sequence[Mapped]) -> Table:
         return NativeTable(self._library, segments)
 
-    def filter(self, records: Buffer, size: int) -> bytes:
-        if size <= 0 or size % FILTER_BLOCK:
-            raise ValueError(f"filter: {size} bytes are no filter")
+    def filter_stretch(self, records: Buffer, blocks: int, first: int, size: int) -> bytes:
+        check_stretch(blocks, first, size)
         made = ctypes.create_string_buffer(size)
-        with pinned(records) as (address, length):
-            _checked(self._library.asl_filter(address, length // RECORD, made, size))
+        _held, address, length = pin(records)
+        if self._library.asl_filter(address, length // RECORD, blocks, first, made, size) < 0:
+            raise ValueError("a record that belongs to another stretch of the filter")
         return made.raw
+
+    def merge(self, inputs: Sequence[Input], blocks: int) -> PythonMerge:
+        return NativeMerge(self._library, inputs, blocks, [_Held(each.segment.data).buffer.buf or 0 for each in inputs])
 
 
 class NativeSink(Sink):
@@ -231,14 +260,14 @@ class NativeSink(Sink):
         self._library.asl_sink_free(self._handle)
 
     def put(self, data: Union[bytes, bytearray, memoryview]) -> None:
-        with pinned(data) as (address, length):
-            _checked(self._library.asl_sink_hash(self._handle, address, length))
+        _held, address, length = pin(data)
+        _checked(self._library.asl_sink_hash(self._handle, address, length))
         self._write(data)
 
     def chunks(self, data: Buffer, spans: Spans) -> None:
-        with pinned(data) as (address, length):
-            at, count = _spans(spans)
-            _inside(self._library.asl_sink_chunks(self._handle, self._fd, address, length, at, count), length)
+        _held, address, length = pin(data)
+        at, count = _spans(spans)
+        _inside(self._library.asl_sink_chunks(self._handle, self._fd, address, length, at, count), length)
 
     def digest(self) -> bytes:
         out = ctypes.create_string_buffer(DIGEST)
@@ -251,18 +280,21 @@ class NativeTable(Table):
 
     def __init__(self, library: ctypes.CDLL, segments: Sequence[Mapped]) -> None:
         self._find = library.asl_find
+        # One digest is found in less time than it takes to let go of the interpreter and get it back.
+        self._find_one = ctypes.PYFUNCTYPE(ctypes.c_int64, *library.asl_find.argtypes)(("asl_find", library))
         self._kept = tuple(segments)
         self._count = len(self._kept)
         self._views = (SegmentView * self._count)()
         for view, each in zip(self._views, self._kept):
             check_areas(each)
-            with pinned(each.data) as (address, _):  # stays where it is: bytes never move, and a mapping is not closed while it is kept
-                view.records, view.count = address + each.records, each.record_count
-                view.filter, view.filter_size = address + each.filter, each.filter_size
+            # Where it is now it stays: bytes never move, and a mapping is not closed while it is kept here.
+            address = _Held(each.data).buffer.buf or 0
+            view.records, view.count = address + each.records, each.record_count
+            view.filter, view.filter_size = address + each.filter, each.filter_size
 
     def find(self, digest: bytes) -> Optional[tuple[int, int]]:
         place = (ctypes.c_uint64 * 2)()
-        _checked(self._find(self._views, self._count, digest, DIGEST, place, 1))
+        _checked(self._find_one(self._views, self._count, digest, DIGEST, place, 1))
         return None if place[0] == NONE else (place[0], place[1])
 
     def known(self, digests: bytes) -> bytes:

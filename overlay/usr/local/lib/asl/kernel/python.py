@@ -24,6 +24,8 @@ from asl.kernel.contract import (
     Table,
     Write,
 )
+from asl.kernel.files import PythonFiles
+from asl.kernel.merging import Input, PythonMerge
 
 # Part of the format: other values would cut the same bytes elsewhere. native/gear.h holds the same table.
 GEAR = tuple(int.from_bytes(hashlib.sha256(b"asl.rescue gear 1" + bytes([i])).digest()[:8], "little") for i in range(256))
@@ -43,6 +45,7 @@ class PythonKernel(Kernel):
 
     def __init__(self, why: str) -> None:
         self.why = why
+        self.files = PythonFiles()
 
     def cut(self, data: Buffer, params: ChunkParams, final: bool) -> list[int]:
         ends: list[int] = []
@@ -84,16 +87,20 @@ class PythonKernel(Kernel):
     def table(self, segments: Sequence[Mapped]) -> Table:
         return PythonTable(segments)
 
-    def filter(self, records: Buffer, size: int) -> bytes:
-        if size <= 0 or size % FILTER_BLOCK:
-            raise ValueError(f"filter: {size} bytes are no filter")
+    def filter_stretch(self, records: Buffer, blocks: int, first: int, size: int) -> bytes:
+        check_stretch(blocks, first, size)
         made = bytearray(size)
         with memoryview(records) as whole, whole.cast("B") as view:
             for at in range(0, len(view) - RECORD + 1, RECORD):
-                block, bits = _in_filter(bytes(view[at : at + DIGEST]), size)
+                block, bits = _in_filter(bytes(view[at : at + DIGEST]), blocks)
+                if not first <= block < first + size // FILTER_BLOCK:
+                    raise ValueError("a record that belongs to another stretch of the filter")
                 for bit in bits:
-                    made[block + (bit >> 3)] |= 1 << (bit & 7)
+                    made[(block - first) * FILTER_BLOCK + (bit >> 3)] |= 1 << (bit & 7)
         return bytes(made)
+
+    def merge(self, inputs: Sequence[Input], blocks: int) -> PythonMerge:
+        return PythonMerge(inputs, blocks)
 
 
 class PythonSink(Sink):
@@ -153,18 +160,24 @@ def check_areas(segment: Mapped) -> None:
         raise ValueError("records outside of their segment")
 
 
-def _in_filter(digest: bytes, size: int) -> tuple[int, list[int]]:
-    """(where the block of DIGEST begins in a filter of SIZE bytes, its bits there)."""
-    block = int.from_bytes(digest[:8], "big") * (size // FILTER_BLOCK) >> 64
+def check_stretch(blocks: int, first: int, size: int) -> None:
+    """ValueError for a stretch that does not lie inside of a filter."""
+    if size <= 0 or size % FILTER_BLOCK or not 0 <= first <= blocks - size // FILTER_BLOCK:
+        raise ValueError(f"{size} bytes from block {first} of {blocks} are no filter")
+
+
+def _in_filter(digest: bytes, blocks: int) -> tuple[int, list[int]]:
+    """(the block of DIGEST in a filter of so many, its bits there)."""
+    block = int.from_bytes(digest[:8], "big") * blocks >> 64
     word = int.from_bytes(digest[8:16], "little")
-    return block * FILTER_BLOCK, [word >> 9 * bit & 511 for bit in range(FILTER_BITS)]
+    return block, [word >> 9 * bit & 511 for bit in range(FILTER_BITS)]
 
 
 def _may_have(segment: Mapped, digest: bytes) -> bool:
     if not segment.filter_size:
         return True
-    block, bits = _in_filter(digest, segment.filter_size)
-    at = segment.filter + block
+    block, bits = _in_filter(digest, segment.filter_size // FILTER_BLOCK)
+    at = segment.filter + block * FILTER_BLOCK
     line = segment.data[at : at + FILTER_BLOCK]
     return all(line[bit >> 3] >> (bit & 7) & 1 for bit in bits)
 

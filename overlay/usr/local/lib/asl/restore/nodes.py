@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import stat
@@ -179,7 +178,7 @@ class Nodes:
             self._result.lose("hostile", shown(path), f"a hard link to a {tree.TYPE_NAMES[original.type]}")
             return
         before = self._result.files
-        self.node(dir_fd, dataclasses.replace(original, name=entry.name), path)
+        self.node(dir_fd, original._replace(name=entry.name), path)
         if self._result.files > before:
             self._copies[entry.target] = path
 

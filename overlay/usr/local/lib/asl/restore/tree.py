@@ -9,7 +9,6 @@ filled, and gets its own attributes when it is left, so that nothing in it can b
 from __future__ import annotations
 
 import ctypes
-import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +159,7 @@ def restore_tree(
             if not target:
                 work.enter(os.dup(base), wanted, b"")
             else:
-                work.enter_part(root, base, target, dataclasses.replace(wanted, name=target[-1]))
+                work.enter_part(root, base, target, wanted._replace(name=target[-1]))
             work.run()
         _sync(base)
     finally:

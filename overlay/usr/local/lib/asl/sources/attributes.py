@@ -8,10 +8,11 @@ import errno
 import os
 import stat
 import struct
-from typing import Optional
+from typing import Optional, Union
 
 from asl.formats import tree
 from asl.formats.tree import Entry
+from asl.kernel import Status
 from asl.sources.base import why
 
 FINGERPRINT = struct.Struct("<5Q")
@@ -22,27 +23,28 @@ _TYPES = {
     stat.S_IFREG: tree.FILE, stat.S_IFDIR: tree.DIRECTORY, stat.S_IFLNK: tree.SYMLINK, stat.S_IFCHR: tree.CHARACTER,
     stat.S_IFBLK: tree.BLOCK, stat.S_IFIFO: tree.FIFO, stat.S_IFSOCK: tree.SOCKET,
 }  # fmt: skip
-_NO_XATTRS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+# What says that there are none.
+NO_XATTRS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
+# The attributes that both have are all that is looked at.
+Stat = Union[os.stat_result, Status]
 Xattrs = tuple[tuple[bytes, bytes], ...]
 
 
-def fingerprint(status: os.stat_result, now_ns: int) -> Optional[bytes]:
+def fingerprint(status: Stat, now_ns: int) -> Optional[bytes]:
     """Device, inode, size, mtime and ctime of a file that has been left alone for SETTLED_NS; None for one that has not."""
-    if max(status.st_mtime_ns, status.st_ctime_ns) > now_ns - SETTLED_NS:
+    mtime, ctime = status.st_mtime_ns, status.st_ctime_ns
+    if mtime > now_ns - SETTLED_NS or ctime > now_ns - SETTLED_NS:
         return None
-    numbers = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return FINGERPRINT.pack(*(number & _MASK for number in numbers))
+    return FINGERPRINT.pack(status.st_dev & _MASK, status.st_ino & _MASK, status.st_size, mtime & _MASK, ctime & _MASK)
 
 
-def type_of(status: os.stat_result) -> int:
+def type_of(status: Stat) -> int:
     """The type of formats.tree for a file type of stat(2)."""
     return _TYPES[stat.S_IFMT(status.st_mode)]
 
 
-def entry(
-    name: bytes, status: os.stat_result, *, target: bytes = b"", xattrs: Xattrs = (), flags: int = 0, hardlink: bool = False
-) -> Entry:
+def entry(name: bytes, status: Stat, *, target: bytes = b"", xattrs: Xattrs = (), flags: int = 0, hardlink: bool = False) -> Entry:
     """The entry called NAME, without content. A hard link keeps the attributes of its file, so that a listing can show them."""
     kind = tree.HARDLINK if hardlink else type_of(status)
     seconds, nanoseconds = divmod(status.st_mtime_ns, 1_000_000_000)
@@ -62,7 +64,7 @@ def xattrs(path: bytes) -> tuple[Xattrs, str]:
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError as error:
-        return (), "" if error.errno in _NO_XATTRS else why(error)
+        return (), "" if error.errno in NO_XATTRS else why(error)
     if not names:
         return (), ""
     found, lost = [], ""

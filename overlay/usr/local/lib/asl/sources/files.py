@@ -7,10 +7,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Callable, Optional
 
+from asl import kernel
 from asl.formats import tree
+from asl.kernel import Status
+from asl.kernel.files import Place
+from asl.sources.attributes import Stat
 from asl.sources.base import UNREAD, Piece, Pieces, shown, why
 from asl.sources.reader import Reader, aligned_buffer, drop_cache
 from asl.sources.visit import Visit
@@ -22,11 +27,25 @@ GONE = (errno.ENOENT, errno.ESTALE, errno.ELOOP, errno.ENOTDIR, errno.ENXIO)
 # From this size on the page cache is told what to expect and what to forget.
 _LARGE = 1024 * 1024
 
+# Files not longer than this (bytes) are read many in one call, at most so many, into memory of that size.
+SMALL, LONGEST_AHEAD, SMALL_ROOM = 128 * 1024, 128, 512 * 1024
+# Files shorter than this are read as a whole, whatever holes they have.
+TINY = 16 * 1024
+
 Lose = Callable[[str, str, str], None]
 State = tuple[int, int, int, int, int]
 
 
-def state_of(status: os.stat_result) -> State:
+class Batch:
+    """Names of one directory that were looked at together: what they were WHEN (seconds, monotonic), and how many are passed."""
+
+    __slots__ = ("at", "names", "seen", "when")
+
+    def __init__(self, names: Sequence[bytes], seen: list[Status], when: float) -> None:
+        self.names, self.seen, self.when, self.at = names, seen, when, 0
+
+
+def state_of(status: Stat) -> State:
     """What changes when a file changes: device, inode, size, mtime and ctime in nanoseconds."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
@@ -37,6 +56,12 @@ def open_quietly(name: bytes, dir_fd: int, flags: int = FLAGS) -> int:
         return os.open(name, flags | os.O_NOATIME, dir_fd=dir_fd)
     except PermissionError:
         return os.open(name, flags, dir_fd=dir_fd)
+
+
+def is_small(seen: Status) -> bool:
+    """True for a regular file that is neither empty nor long, nor has holes that are worth to be asked for."""
+    size = seen.st_size
+    return 0 < size <= SMALL and stat.S_ISREG(seen.st_mode) and (size < TINY or seen.st_blocks * 512 >= size)
 
 
 class _Held:
@@ -63,6 +88,32 @@ class Shelf:
         self.lose = lose
         self.buffer = aligned_buffer()
         self._open: set[_Held] = set()
+        self._files = kernel.load().files
+        self._small = memoryview(bytearray(SMALL_ROOM))
+        self._batch: Optional[Batch] = None
+        self._ready: dict[int, Place] = {}
+        self._ahead = 1
+
+    def small(self, directory: int, batch: Batch, number: int) -> Optional[memoryview]:
+        """What is in a small file of BATCH, valid until this is called again; None where it is not what it was.
+
+        Files behind it are read in the same call: the more, the longer each one is asked for after the other."""
+        if self._batch is not batch or number not in self._ready:
+            wasted = any(each >= number or self._batch is batch for each in self._ready)
+            self._ahead = 1 if wasted else min(2 * self._ahead, LONGEST_AHEAD)
+            self._batch, self._ready = batch, self._read_ahead(directory, batch, number)
+        place = self._ready.pop(number, None)
+        return self._small[place[0] : place[1]] if place else None
+
+    def _read_ahead(self, directory: int, batch: Batch, number: int) -> dict[int, Place]:
+        chosen = [number]
+        for after in range(number + 1, len(batch.names)):
+            if len(chosen) == self._ahead:
+                break
+            if is_small(batch.seen[after]) and batch.seen[after].st_nlink == 1:
+                chosen.append(after)
+        places = self._files.slurp(directory, [batch.names[each] for each in chosen], [batch.seen[each] for each in chosen], self._small)
+        return dict(zip(chosen, places))
 
     def hold(self, fd: int) -> _Held:
         """Remember that FD is open."""
@@ -84,21 +135,25 @@ class Shelf:
 class Opened:
     """A regular file, seen in a directory and not opened yet."""
 
-    __slots__ = ("_dir_fd", "_name", "_seen", "_shelf", "_vanished")
+    __slots__ = ("_batch", "_dir_fd", "_number", "_shelf", "_vanished")
 
-    def __init__(self, shelf: Shelf, dir_fd: int, name: bytes, seen: State, vanished: Callable[[State], None]) -> None:
+    def __init__(self, shelf: Shelf, dir_fd: int, batch: Batch, number: int, vanished: Callable[[State], None]) -> None:
         self._shelf = shelf
         self._dir_fd = dir_fd
-        self._name = name
-        self._seen = seen
+        self._batch, self._number = batch, number
         self._vanished = vanished
+
+    def small(self) -> Optional[memoryview]:
+        """All of a small file, when it is what was seen; None for any other: read() says what there is to say of it."""
+        batch, number = self._batch, self._number
+        return self._shelf.small(self._dir_fd, batch, number) if is_small(batch.seen[number]) else None
 
     def read(self, visit: Visit) -> Pieces:
         """The pieces of the file; sets flags, size, vanished and fingerprint of VISIT."""
         if visit.entry.size == 0:
             return
         try:
-            fd = open_quietly(self._name, self._dir_fd)
+            fd = open_quietly(self._batch.names[self._number], self._dir_fd)
         except OSError as error:
             if error.errno in GONE:
                 self._gone(visit, why(error))
@@ -128,7 +183,7 @@ class Opened:
 
         held.reader = Reader(fd, unread, buffer=self._shelf.buffer)
         visit.size = yield from held.reader.whole(size, sparse=before.st_blocks * 512 < size)
-        if state_of(os.fstat(fd)) != self._seen:
+        if state_of(os.fstat(fd)) != state_of(self._batch.seen[self._number]):
             visit.flags |= tree.CHANGED
             visit.fingerprint = None
             self._shelf.lose("changed", where, "it changed while it was read")
@@ -137,7 +192,7 @@ class Opened:
 
     def _gone(self, visit: Visit, reason: str) -> None:
         visit.vanished, visit.size, visit.fingerprint = True, 0, None
-        self._vanished(self._seen)
+        self._vanished(state_of(self._batch.seen[self._number]))
         self._shelf.lose("vanished", shown(visit.path), reason)
 
     def _unreadable(self, visit: Visit, reason: str) -> Piece:

@@ -13,13 +13,16 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
+from asl import kernel
 from asl.errors import Refused, Unavailable, Usage
 from asl.formats import tree
+from asl.kernel import Status
+from asl.kernel.files import NativeFiles, PythonFiles, of
 from asl.sources import attributes, mounts
 from asl.sources.base import Source, shown, why
-from asl.sources.files import FLAGS, GONE, Opened, Shelf, State, open_quietly, state_of
+from asl.sources.files import FLAGS, GONE, Batch, Opened, Shelf, State, open_quietly, state_of
 from asl.sources.visit import ENTER, LEAVE, NODE, Visit
 
 DIRECTORY_FLAGS = FLAGS | os.O_DIRECTORY
@@ -27,16 +30,35 @@ DIRECTORY_FLAGS = FLAGS | os.O_DIRECTORY
 MAX_OPEN = 128
 
 
+# Names looked at in one call: few at first, for what is known of them must not be old when they are read.
+FIRST_LOOK, LONGEST_LOOK = 8, 256
+# Seconds for which it is believed.
+FRESH = 0.5
+
+
 class _Level:
     """A directory the walk is in: its descriptor (-1 while closed), identity, and the names still to come, last first."""
 
-    __slots__ = ("device", "fd", "inode", "names", "visit")
+    __slots__ = ("_look", "batch", "device", "fd", "inode", "names", "visit")
 
     def __init__(self, fd: int, status: os.stat_result, visit: Visit, names: list[bytes]) -> None:
         self.fd = fd
         self.device, self.inode = status.st_dev, status.st_ino
         self.visit = visit
         self.names = names
+        self.batch = Batch((), [], 0.0)
+        self._look = FIRST_LOOK
+
+    def next(self, files: Union[PythonFiles, NativeFiles]) -> tuple[bytes, Status, Batch, int]:
+        """The next name and what it is: its batch, and its number there. Only where there are names."""
+        batch, now = self.batch, time.monotonic()
+        if batch.at == len(batch.names) or now - batch.when > FRESH:
+            self._look = min(2 * self._look, LONGEST_LOOK) if batch.at == len(batch.names) else FIRST_LOOK
+            names = self.names[: -self._look - 1 : -1]
+            batch = self.batch = Batch(names, files.scan(self.fd, names), now)
+        number = batch.at
+        batch.at = number + 1
+        return self.names.pop(), batch.seen[number], batch, number
 
 
 class TreeSource(Source):
@@ -93,40 +115,38 @@ class TreeSource(Source):
         folder, name = os.path.split(real)
         fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            status = of(os.stat(name, dir_fd=fd, follow_symlinks=False))
             found, lost = attributes.xattrs(attributes.by_name(fd, name))
             flags = self._xattrs_lost(b"", lost)
             entry = attributes.entry(tree.ROOT_NAME, status, xattrs=found, flags=flags)
-            opened = Opened(self._shelf, fd, name, state_of(status), _forget_nothing)
+            opened = Opened(self._shelf, fd, Batch((name,), [status], 0.0), 0, _forget_nothing)
             yield Visit(NODE, b"", entry, attributes.fingerprint(status, time.time_ns()), opened)
         finally:
             os.close(fd)
 
     def _descend(self) -> Iterator[Visit]:
+        files = kernel.load().files
         while self._levels:
             level = self._levels[-1]
             if not level.names:
                 yield Visit(LEAVE, level.visit.path, level.visit.entry)
                 self._leave(level)
                 continue
-            name = level.names.pop()
+            name, status, batch, number = level.next(files)
             path = b"%s/%s" % (level.visit.path, name) if level.visit.path else name
-            try:
-                status = os.stat(name, dir_fd=level.fd, follow_symlinks=False)
-            except OSError as error:
-                self._lost_name(path, error)
-                continue
-            if stat.S_ISDIR(status.st_mode):
+            if status.error:
+                self._lost_name(path, OSError(status.error, os.strerror(status.error)))
+            elif stat.S_ISDIR(status.st_mode):
                 yield from self._directory(level, name, path, status)
-            elif (status.st_dev, status.st_ino) not in self._excluded:
-                visit = self._node(level.fd, name, path, status)
+            elif not self._excluded or (status.st_dev, status.st_ino) not in self._excluded:
+                visit = self._node(level.fd, path, batch, number)
                 if visit is not None:
                     yield visit
 
     def _lost_name(self, path: bytes, error: OSError) -> None:
         self.lose("vanished" if error.errno in GONE else "unreadable", shown(path), why(error))
 
-    def _directory(self, level: _Level, name: bytes, path: bytes, status: os.stat_result) -> Iterator[Visit]:
+    def _directory(self, level: _Level, name: bytes, path: bytes, status: Status) -> Iterator[Visit]:
         identity = (status.st_dev, status.st_ino)
         if identity in self._excluded:
             self.notes.append(f"{shown(path)}: left out, it is where the store is")
@@ -148,7 +168,7 @@ class TreeSource(Source):
             return
         yield self._enter(fd, path, name, os.fstat(fd))
 
-    def _empty(self, dir_fd: int, name: bytes, path: bytes, status: os.stat_result, flags: int = 0) -> Iterator[Visit]:
+    def _empty(self, dir_fd: int, name: bytes, path: bytes, status: Status, flags: int = 0) -> Iterator[Visit]:
         found, lost = attributes.xattrs(attributes.by_name(dir_fd, name))
         flags |= self._xattrs_lost(path, lost)
         entry = attributes.entry(name, status, xattrs=found, flags=flags)
@@ -198,15 +218,23 @@ class TreeSource(Source):
             level.names.clear()
         return -1
 
-    def _node(self, dir_fd: int, name: bytes, path: bytes, status: os.stat_result) -> Optional[Visit]:
+    def _node(self, dir_fd: int, path: bytes, batch: Batch, number: int) -> Optional[Visit]:
         """The visit of anything but a directory; None when it vanished."""
+        name, status = batch.names[number], batch.seen[number]
         if status.st_nlink > 1:
+            # What became of its other names meanwhile shows in its times, and is no change of the file: looked at anew.
+            (status,) = batch.seen[number : number + 1] = kernel.load().files.scan(dir_fd, [name])
+            if status.error:
+                self._lost_name(path, OSError(status.error, os.strerror(status.error)))
+                return None
             first = self._links.setdefault((status.st_dev, status.st_ino), path)
             if first is not path:
                 return Visit(NODE, path, attributes.entry(name, status, target=first, hardlink=True))
-        target = b""
-        found, lost = attributes.xattrs(attributes.by_name(dir_fd, name))
-        flags = self._xattrs_lost(path, lost)
+        target, flags = b"", 0
+        found: attributes.Xattrs = ()
+        if status.xattrs and -status.xattrs not in attributes.NO_XATTRS:
+            found, lost = attributes.xattrs(attributes.by_name(dir_fd, name))
+            flags = self._xattrs_lost(path, lost)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFLNK:
             try:
@@ -218,7 +246,7 @@ class TreeSource(Source):
         entry = attributes.entry(name, status, target=target, xattrs=found, flags=flags)
         if kind != stat.S_IFREG:
             return Visit(NODE, path, entry)
-        opened = Opened(self._shelf, dir_fd, name, state_of(status), self._forget)
+        opened = Opened(self._shelf, dir_fd, batch, number, self._forget)
         return Visit(NODE, path, entry, attributes.fingerprint(status, time.time_ns()), opened)
 
     def _forget(self, state: State) -> None:

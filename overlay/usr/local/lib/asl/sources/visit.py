@@ -42,6 +42,10 @@ class Visit:
     def __repr__(self) -> str:
         return f"Visit({self.kind} {self.path!r})"
 
+    def small(self) -> Optional[memoryview]:
+        """All of a small file in one piece, valid until the next step; None where pieces() has to be asked."""
+        return self._opened.small() if self._opened is not None else None
+
     def pieces(self) -> Pieces:
         """The content of a regular file, once, in order; nothing for all else. Never raises for what the disk does."""
         return self._opened.read(self) if self._opened is not None else _nothing()

@@ -34,7 +34,7 @@ class Reader:
 
     def has(self, digest: bytes) -> bool:
         """True when the artifact is visible."""
-        return not self.state.hidden(digest) and self.index.find(digest) is not None
+        return self.index.number(digest) is not None and not self.state.hidden(digest)
 
     def locate(self, digest: bytes) -> segment.Location:
         """Where the artifact lies. Raises NotFound, also for one that a tombstone hides."""

@@ -185,25 +185,30 @@ class Writer(Reader):
         if entries:
             self.backend.barrier()
             data = segment.encode(entries, kernel.load().filter)
-            segment_id = self._publish_segment(data)
+            seal = self._publish_segment(lambda: (data,))
             self.backend.barrier()
-            digest = hashlib.sha256(data).digest()
-            self._append_what(lambda: self._sealing(segment_id, digest))
+            self._append_what(lambda: self._sealing(seal))
         self._pending.clear()
         self._sealed_blocks = 0
         return bool(entries)
 
-    def _publish_segment(self, data: bytes) -> int:
-        """Give DATA the next free segment id: create-only settles it between writers."""
+    def _publish_segment(self, make: Callable[[], Iterable[bytes]]) -> records.Seal:
+        """Give what MAKE makes the next free segment id: create-only settles it between writers. MAKE may be called more than once."""
         taken = [layout.parse_number(name) or 0 for name in self.backend.names("segments")]
         segment_id = max([*taken, *self.state.segments], default=0) + 1
         while True:
+            staged, hasher = self.backend.stage(), hashlib.sha256()
             try:
-                self.backend.create(layout.segment(segment_id), data)
+                for piece in make():
+                    staged.write(piece)
+                    hasher.update(piece)
+                staged.publish(layout.segment(segment_id))
             except Conflict:
                 segment_id += 1
             else:
-                return segment_id
+                return records.Seal(segment_id, hasher.digest())
+            finally:
+                staged.drop()
 
     def _append(self, payloads: Sequence[tuple[int, bytes]]) -> None:
         self._append_what(lambda: payloads)
@@ -225,11 +230,11 @@ class Writer(Reader):
                 continue
         raise Unavailable(f"{self.backend.location}: the log grows faster than it can be added to", reason="BUSY", hint="try again")
 
-    def _sealing(self, number: int, digest: bytes) -> Sequence[tuple[int, bytes]]:
-        """The record that makes segment NUMBER visible, unless it is."""
-        if self.state.segments.get(number) == digest:
+    def _sealing(self, seal: records.Seal) -> Sequence[tuple[int, bytes]]:
+        """The record that makes the segment of SEAL visible, unless it is."""
+        if self.state.segments.get(seal.segment_id) == seal.segment_hash:
             return []
-        return [(records.SEGMENT_SEAL, records.Seal(number, digest).encode())]
+        return [(records.SEGMENT_SEAL, seal.encode())]
 
     def refresh(self) -> None:
         """See what others have made visible since. Needs no lock."""
@@ -246,10 +251,10 @@ class Writer(Reader):
             for number, known in self.state.segments.items():
                 if known == digest:
                     return number
-            number = self._publish_segment(data)
+            seal = self._publish_segment(lambda: (data,))
             self.backend.barrier()
-            self._append_what(lambda: self._sealing(number, digest))
-        return number
+            self._append_what(lambda: self._sealing(seal))
+        return seal.segment_id
 
     def _catch_up(self) -> None:
         recovery.refresh(self.backend, self.state)
@@ -291,16 +296,15 @@ class Writer(Reader):
             self.index.follow(self.state)
         return next(each for each in reversed(self.state.snapshots) if each.id == made[0].snapshot)
 
-    def replace_segments(self, old: Sequence[int], data: bytes) -> None:
-        """Make the segment DATA visible and OLD invisible, in one step. Used by merge."""
-        segment_id = self._publish_segment(data)
+    def replace_segments(self, old: Sequence[int], make: Callable[[], Iterable[bytes]]) -> None:
+        """Make the segment visible whose bytes MAKE makes, and OLD invisible, in one step. Used by merge."""
+        seal = self._publish_segment(make)
         self.backend.barrier()
 
         def drop() -> Sequence[tuple[int, bytes]]:
             if not all(number in self.state.segments for number in old):
                 return []  # another writer merged them meanwhile
-            seal = records.Seal(segment_id, hashlib.sha256(data).digest()).encode()
-            return [(records.SEGMENT_SEAL, seal), (records.SEGMENT_DROP, records.encode_drop(old))]
+            return [(records.SEGMENT_SEAL, seal.encode()), (records.SEGMENT_DROP, records.encode_drop(old))]
 
         self._append_what(drop)
 

@@ -1,0 +1,120 @@
+/* Copyright: (c) 2026, the asl.rescue contributors */
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Many names of one directory looked at, and small files read, in one call each; the rules stand in asl.h. */
+#define _GNU_SOURCE
+#include "asl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define NAME_ROOM 4096u /* PATH_MAX: a name in a directory is never longer than 255 bytes */
+#define FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* The name behind `name`; NULL where `end` comes before the name does. */
+static const char *next(const char *name, const char *end) {
+  const char *zero = memchr(name, 0, (size_t)(end - name));
+  return zero ? zero + 1 : NULL;
+}
+
+static int names_fit(const char *names, uint64_t length, uint64_t count) {
+  const char *at = names, *end = names + length;
+  if (!names) return !length && !count;
+  for (uint64_t i = 0; i < count; i++) {
+    if (at >= end || !(at = next(at, end))) return 0;
+  }
+  return at == end;
+}
+
+static void fill(struct asl_status *s, const struct stat *found) {
+  s->dev = (int64_t)found->st_dev;
+  s->ino = (int64_t)found->st_ino;
+  s->mode = (int64_t)found->st_mode;
+  s->nlink = (int64_t)found->st_nlink;
+  s->uid = (int64_t)found->st_uid;
+  s->gid = (int64_t)found->st_gid;
+  s->rdev = (int64_t)found->st_rdev;
+  s->size = (int64_t)found->st_size;
+  s->blocks = (int64_t)found->st_blocks;
+  s->mtime_s = (int64_t)found->st_mtim.tv_sec;
+  s->mtime_ns = (int64_t)found->st_mtim.tv_nsec;
+  s->ctime_s = (int64_t)found->st_ctim.tv_sec;
+  s->ctime_ns = (int64_t)found->st_ctim.tv_nsec;
+}
+
+/* Bytes of the list of extended attributes, or -errno. The system call knows no directory descriptors. */
+static int64_t xattrs(int directory, const char *name) {
+  char path[64 + NAME_ROOM];
+  ssize_t size;
+  int length = snprintf(path, sizeof path, "/proc/self/fd/%d/%s", directory, name);
+  if (length < 0 || (size_t)length >= sizeof path) return -ENAMETOOLONG;
+  size = llistxattr(path, NULL, 0);
+  return size < 0 ? -errno : (int64_t)size;
+}
+
+int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, struct asl_status *out,
+                 uint64_t room) {
+  if (directory < 0 || (!out && room) || count > room || !names_fit(names, length, count)) return ASL_EBOUNDS;
+  for (uint64_t i = 0; i < count; i++, names = next(names, names + NAME_ROOM)) {
+    struct stat found;
+    memset(&out[i], 0, sizeof out[i]);
+    if (fstatat(directory, names, &found, AT_SYMLINK_NOFOLLOW)) {
+      out[i].error = errno;
+      continue;
+    }
+    fill(&out[i], &found);
+    out[i].xattrs = S_ISDIR(found.st_mode) ? 0 : xattrs(directory, names);
+  }
+  return (int64_t)count;
+}
+
+static int same(const struct asl_status *seen, const struct stat *found) {
+  struct asl_status now;
+  fill(&now, found);
+  return seen->dev == now.dev && seen->ino == now.ino && seen->mode == now.mode && seen->size == now.size &&
+         seen->mtime_s == now.mtime_s && seen->mtime_ns == now.mtime_ns && seen->ctime_s == now.ctime_s &&
+         seen->ctime_ns == now.ctime_ns;
+}
+
+static int open_quietly(int directory, const char *name) {
+  int fd = openat(directory, name, FLAGS | O_NOATIME); /* owners and root only */
+  return fd < 0 && errno == EPERM ? openat(directory, name, FLAGS) : fd;
+}
+
+/* All of the file, when it is what was seen before and after it was read; else 0: the caller looks closer. */
+static int slurp(int directory, const char *name, const struct asl_status *seen, uint8_t *into) {
+  struct stat found;
+  uint64_t got = 0, size = (uint64_t)seen->size;
+  int fd = open_quietly(directory, name), good;
+  if (fd < 0) return 0;
+  good = S_ISREG(seen->mode);
+  while (good && got < size) {
+    ssize_t more = read(fd, into + got, size - got);
+    if (more < 0 && errno == EINTR) continue;
+    good = more > 0;
+    got += good ? (uint64_t)more : 0;
+  }
+  good = good && !fstat(fd, &found) && same(seen, &found);
+  close(fd);
+  return good;
+}
+
+int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count, const struct asl_status *seen,
+                  uint8_t *data, uint64_t room, struct asl_run *spans, uint64_t span_room) {
+  uint64_t at = 0, i = 0;
+  if (directory < 0 || (!seen && count) || (!data && room) || (!spans && span_room) || count > span_room) return ASL_EBOUNDS;
+  if (!names_fit(names, length, count)) return ASL_EBOUNDS;
+  for (; i < count; i++, names = next(names, names + NAME_ROOM)) {
+    if (seen[i].size < 0) return ASL_EBOUNDS;
+    if ((uint64_t)seen[i].size > room - at) break;
+    spans[i] = (struct asl_run){ASL_NONE, ASL_NONE};
+    if (!slurp(directory, names, &seen[i], data + at)) continue;
+    spans[i] = (struct asl_run){at, at + (uint64_t)seen[i].size};
+    at = spans[i].end;
+  }
+  return (int64_t)i;
+}
