@@ -23,7 +23,7 @@
 #define ASL_API __attribute__((visibility("default")))
 
 /* Raised by any change of a signature, a code or a meaning, also by a new function. asl_abi() returns it. */
-#define ASL_ABI 4u
+#define ASL_ABI 5u
 
 enum {
   ASL_EBOUNDS = -1,     /* a pointer is NULL while its length is not 0, or `start` is not a place in the data */
@@ -96,6 +96,17 @@ ASL_API int64_t asl_sink_chunks(struct asl_sink *sink, int32_t fd, const uint8_t
 
 /* The digest of all that was hashed; the sink is done then and can only be freed. Answers 32. */
 ASL_API int64_t asl_sink_digest(struct asl_sink *sink, uint8_t *out, uint64_t room);
+
+/* Reads stretches of the open file fd into `data` (none longer than `room`; those that follow on one another are read
+ * together) and sets good[i] to 1 where spans[i] has the SHA-256 digests + 32 * i, else to 0, also where it cannot be read
+ * or the file ends before it. Answers how many are good. */
+ASL_API int64_t asl_verify(int32_t fd, const struct asl_run *spans, const uint8_t *digests, uint64_t count,
+                           uint8_t *data, uint64_t room, uint8_t *good);
+
+/* For asl_verify only, not to be had from outside: the SHA-256 of spans of a file, of which `data` is `length` bytes from
+ * `base` on; those behind them are left out. */
+int64_t asl_plain_digests(const uint8_t *data, uint64_t length, const struct asl_run *spans, uint64_t count, uint64_t base,
+                          uint8_t *out);
 
 /* A segment as it is mapped: `count` records of ASL_RECORD bytes in order of their digests, and its filter of
  * filter_size bytes (0: none; else a multiple of 64). The mapping has to outlast the call. */

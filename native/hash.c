@@ -90,6 +90,20 @@ int64_t asl_digests(const uint8_t *data, uint64_t length, const struct asl_run *
   return good ? (int64_t)count : ASL_ECRYPTO;
 }
 
+int64_t asl_plain_digests(const uint8_t *data, uint64_t length, const struct asl_run *spans, uint64_t count, uint64_t base,
+                          uint8_t *out) {
+  int good = 1;
+  void *ctx;
+  if (!evp.sha256 || !(ctx = evp.ctx_new())) return ASL_ECRYPTO;
+  for (uint64_t i = 0; i < count && good && spans[i].end - base <= length; i++) {
+    const uint8_t *from = data + (spans[i].start - base);
+    good = evp.init(ctx, evp.sha256, NULL) && evp.update(ctx, from, spans[i].end - spans[i].start) &&
+           evp.final(ctx, out + ASL_DIGEST * i, NULL);
+  }
+  evp.ctx_free(ctx);
+  return good ? 0 : ASL_ECRYPTO;
+}
+
 struct asl_sink {
   void *ctx;
   uint64_t written, flushed; /* bytes of asl_sink_chunks: written, and begun to be written back */

@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "store": {*COMMON, "formats", "kernel", "backends"},
     "zfs": {"errors", "system"},
     "imported": {"errors", "paths", "system"},
-    "sources": {*MACHINE, "formats", "survey", "imported", "zfs"},
+    "sources": {*MACHINE, "formats", "kernel", "survey", "imported", "zfs"},
     "intake": {*STORING, "system", "deadline", "sources", "zfs", "config", "logs"},
     "restore": {*STORING, "sources", "system", "deadline"},
     "verify": {*STORING},

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
-from asl.errors import Damaged, Usage
+from asl.errors import AslError, Usage
 from asl.names import reference_text
 from asl.store import Store, StoredSnapshot
+from asl.store.bulk import BulkCheck, Wanted
 from asl.store.reach import Chunk, Lost, Walk
 
 # Losses that are listed; the others are counted.
@@ -32,21 +33,40 @@ class Verification:
         self._below = None if sample_percent is None else int(sample_percent * 2**32 / 100)
         self._damaged: list[dict[str, Any]] = []
         self._omitted = 0
+        self._check: Optional[BulkCheck] = None
+        self._bad: dict[bytes, AslError] = {}
+        self._structure_lost = False
         self._skipped = self._skipped_bytes = self._done = self._total = 0
 
     def run(self, snapshots: Sequence[StoredSnapshot]) -> dict[str, Any]:
         """Verify SNAPSHOTS; the result document."""
         began = time.monotonic()
-        walk = Walk(self._store, self._chunk, self._lost, every_path=len(snapshots) == 1)
         self._total = snapshots[0].about.size if len(snapshots) == 1 and self._below is None else 0
-        for each in snapshots:
-            walk.snapshot(each.snapshot)
+        with BulkCheck(self._store, self._found_bad) as check:
+            self._check = check
+            walk = self._walk(snapshots, self._lost_early)
+        if self._bad or self._structure_lost:
+            # Something is wrong: the structure is walked again, now that it is known what, for the paths that it hits.
+            self._check, self._skipped, self._skipped_bytes, self._done = None, 0, 0, 0
+            walk = self._walk(snapshots, self._lost)
         return {
             "ok": not self._damaged, "store": self._store.backend.location, "snapshots": [str(each.id) for each in snapshots],
             "files": walk.files, "artifacts": walk.artifacts - self._skipped, "artifacts_skipped": self._skipped,
             "bytes": walk.bytes - self._skipped_bytes,
             "damaged": self._damaged, "damaged_omitted": self._omitted, "seconds": round(time.monotonic() - began, 3),
         }  # fmt: skip
+
+    def _walk(self, snapshots: Sequence[StoredSnapshot], lost: Callable[[Lost], None]) -> Walk:
+        walk = Walk(self._store, self._chunk, lost, every_path=len(snapshots) == 1)
+        for each in snapshots:
+            walk.snapshot(each.snapshot)
+        return walk
+
+    def _lost_early(self, _lost: Lost) -> None:
+        self._structure_lost = True
+
+    def _found_bad(self, wanted: Wanted, error: AslError) -> None:
+        self._bad[wanted.digest] = error
 
     def _chunk(self, chunk: Chunk) -> None:
         self._done += chunk.length
@@ -56,9 +76,10 @@ class Verification:
             self._skipped += 1
             self._skipped_bytes += chunk.length
             return
-        found = len(self._store.payload(chunk.digest))
-        if found != chunk.length:
-            raise Damaged(f"{reference_text(chunk.digest)} has {found} bytes where {chunk.length} belong", reason="WRONG_LENGTH")
+        if self._check is not None:
+            self._check.add(Wanted(chunk.digest, chunk.length))
+        elif chunk.digest in self._bad:
+            raise self._bad[chunk.digest]
 
     def _lost(self, lost: Lost) -> None:
         if len(self._damaged) >= LISTED:

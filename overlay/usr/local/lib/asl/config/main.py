@@ -30,6 +30,7 @@ class Config:
     domain_id: str = "rescue-domain"
     chunk_average: int = 64 << 10
     block_size: int = 64 << 20
+    block_compression: str = "off"  # off | zstd | auto
     intake_jobs: int = 0  # 0 means one for each CPU; see workers
     intake_bandwidth: int = 0  # 0 means unlimited
 
@@ -61,6 +62,7 @@ def keys() -> dict[str, Key]:
         "domain.id": Key("domain_id", values.domain),
         "chunk.average": Key("chunk_average", values.size(4 << 10, 4 << 20, power_of_two=True)),
         "block.size": Key("block_size", values.size(1 << 20, 64 << 20)),
+        "block.compression": Key("block_compression", values.choice("off", "zstd", "auto")),
         "intake.jobs": Key("intake_jobs", values.integer(0, 256)),
         "intake.bandwidth": Key("intake_bandwidth", values.bandwidth),
     }

@@ -29,13 +29,15 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Optional
 
 from asl.errors import Damaged, Unsupported
 from asl.formats import artifact
 
 HEADER, TRAILER, OFFSET = struct.Struct("<8sHBBB3xIIQ32s"), struct.Struct("<QQIIII8s"), struct.Struct("<I")
+# Makes so many plain bytes out of a stored frame.
+Decompress = Callable[[bytes, int], bytes]
 MAGIC, END, VERSION = b"ASRBLK01", b"ASRBEND1", 1
 PACKED, PART = 0, 1
 PLAIN, ZSTD = 0, 1
@@ -118,14 +120,29 @@ def artifacts(plain: memoryview, offsets: Sequence[int]) -> Iterator[tuple[int, 
         yield offset, plain[offset:end]
 
 
-def open_plain(data: artifact.Buffer) -> tuple[Header, memoryview, tuple[int, ...]]:
-    """(header, plain content, artifact offsets) of the whole block DATA. Raises Damaged, Unsupported."""
+def check_frames(header: Header, trailer: Trailer, frames: Sequence[int]) -> None:
+    """Check that FRAMES, the stored lengths, make up a compressed block with this header and trailer. Raises Damaged."""
+    size = header.frame_size
+    if not size or len(frames) != -(-trailer.plain_size // size) or sum(frames) != trailer.body_size:
+        raise Damaged("a compressed block whose frames do not make up its content", reason="BAD_BLOCK")
+
+
+def open_plain(data: artifact.Buffer, decompress: Optional[Decompress] = None) -> tuple[Header, memoryview, tuple[int, ...]]:
+    """(header, plain content, artifact offsets) of the whole block DATA. Raises Damaged, Unsupported, and what DECOMPRESS(frame, its
+    plain size) raises."""
     header = decode_header(data)
     trailer = decode_trailer(data, len(data))
     end = HEADER.size + trailer.body_size
-    _, offsets = decode_tables(data[end : end + trailer.tables], trailer)
+    frames, offsets = decode_tables(data[end : end + trailer.tables], trailer)
     if header.encoding != PLAIN:
-        raise Unsupported("a compressed block, which this engine cannot read yet")
+        check_frames(header, trailer, frames)
+        if decompress is None:
+            raise Unsupported("a compressed block, and nothing to decompress it with")
+        parts, at, left = [], HEADER.size, trailer.plain_size
+        for stored in frames:
+            parts.append(decompress(bytes(data[at : at + stored]), min(header.frame_size, left)))
+            at, left = at + stored, left - header.frame_size
+        return header, memoryview(b"".join(parts)), offsets
     if trailer.plain_size != trailer.body_size:
         raise Damaged("a block that says it is not compressed, but has two sizes", reason="BAD_BLOCK")
     return header, memoryview(data)[HEADER.size : end], offsets

@@ -17,6 +17,7 @@ from asl import kernel as kernels
 from asl.formats import artifact, canonical
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
 from asl.formats.snapshot import About, Manifest, SourceRoot
+from asl.intake import compression
 from asl.intake.cache import FileCache
 from asl.intake.content import ContentWriter, Stored
 from asl.intake.overview import Overview
@@ -62,7 +63,17 @@ class Outcome:
 class Intake:
     """Runs one request. Use run()."""
 
-    def __init__(self, request: Request, progress: Progress, jobs: int, block_size: Optional[int], remote: Optional[Remote]) -> None:
+    def __init__(
+        self,
+        request: Request,
+        progress: Progress,
+        jobs: int,
+        *,
+        block_size: Optional[int],
+        remote: Optional[Remote],
+        block_compression: str,
+    ) -> None:
+        self._compression = block_compression
         self._request, self._progress, self._jobs, self._block_size = request, progress, jobs, block_size
         self._remote = remote
         self._began = time.time()
@@ -78,7 +89,8 @@ class Intake:
         self._progress.enter("opening the store")
         if "://" in request.store:
             self._progress.limit = 0  # what is sent is limited there, not what is read
-        opened = open_writer(request.store, block_size=self._block_size, remote=self._remote)
+        codec = compression.choose(self._compression, request.store)
+        opened = open_writer(request.store, block_size=self._block_size, remote=self._remote, compression=codec)
         with _few_collections(), opened as writer, self._contents(writer) as contents:
             writer.found_later = self._progress.found
             outcomes = [self._source(source, writer, contents) for source in sources]
@@ -206,8 +218,11 @@ def run(
     jobs: int = 1,
     block_size: Optional[int] = None,
     remote: Optional[Remote] = None,
+    block_compression: str = "off",
 ) -> dict[str, Any]:
     """Run REQUEST with JOBS hashing threads; the result (docs/architecture.md). Raises AslError; what was stored stays stored.
 
-    REMOTE says how the store is reached where it is a URL."""
-    return Intake(request, progress or Progress(), max(1, jobs), block_size, remote).run()
+    REMOTE says how the store is reached where it is a URL. BLOCK_COMPRESSION as in asl.conf."""
+    return Intake(
+        request, progress or Progress(), max(1, jobs), block_size=block_size, remote=remote, block_compression=block_compression
+    ).run()

@@ -121,7 +121,14 @@ def _result(job: queue.Job, configure: Configure) -> dict[str, Any]:
         progress = Progress(show=show, limit=config.intake_bandwidth)
         request = job.request
         reached = remote(config, request.store, request.domain)
-        return run_intake(request, progress=progress, jobs=config.workers, block_size=config.block_size, remote=reached)
+        return run_intake(
+            request,
+            progress=progress,
+            jobs=config.workers,
+            block_size=config.block_size,
+            remote=reached,
+            block_compression=config.block_compression,
+        )
     except AslError as error:
         return {**error.document(), "changed": False, "exit_code": error.exit_code}
     except (OSError, MemoryError) as error:

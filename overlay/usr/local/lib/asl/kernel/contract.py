@@ -85,6 +85,10 @@ class Table(ABC):
         """(number of the segment in the order given, number of the record in it); None where nobody has DIGEST."""
 
     @abstractmethod
+    def places(self, digests: bytes) -> list[Optional[tuple[int, int]]]:
+        """find() for each of the digests that stand one behind the other in DIGESTS."""
+
+    @abstractmethod
     def known(self, digests: bytes) -> bytes:
         """One byte for each of the digests that stand one behind the other in DIGESTS: 1 where a segment has it, else 0."""
 
@@ -146,6 +150,11 @@ class Kernel(ABC):
 
         A digest is SHA-256 over 0x00, the length as eight bytes big-endian, and the bytes. ValueError for spans outside of DATA.
         """
+
+    @abstractmethod
+    def verify(self, fd: int, spans: Spans, digests: bytes, memory: memoryview) -> bytes:
+        """One byte for each of SPANS of the open file FD: 1 where its bytes have the SHA-256 that stands in DIGESTS, else 0, also where
+        they cannot be read. No span may be longer than MEMORY, which is used to read into: ValueError."""
 
     @abstractmethod
     def sink(self, write: Write, fd: Optional[int] = None) -> Sink:

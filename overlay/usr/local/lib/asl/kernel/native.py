@@ -18,7 +18,7 @@ from asl.kernel.files import NativeFiles
 from asl.kernel.merging import Input, NativeMerge, PythonMerge
 from asl.kernel.python import PythonKernel, check_areas, check_stretch
 
-ABI = 4  # ASL_ABI
+ABI = 5  # ASL_ABI
 # ASL_EBOUNDS, ASL_EPARAMETERS, ASL_ECRYPTO
 ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits", -3: "libcrypto failed"}
 SYSTEM = -4096  # ASL_ESYSTEM
@@ -95,6 +95,7 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.asl_merge.argtypes = (data, u64, data, u64, data, data, u64)
     library.asl_count.argtypes = (data, u64, u64)
     library.asl_merge.restype = library.asl_count.restype = result
+    library.asl_verify.argtypes, library.asl_verify.restype = (ctypes.c_int32, data, data, u64, data, u64, data), result
     library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, data, u64)
     library.asl_slurp.argtypes = (ctypes.c_int32, data, u64, u64, data, data, u64, data, u64)
     library.asl_scan.restype = library.asl_slurp.restype = result
@@ -231,6 +232,20 @@ class NativeKernel(Kernel):
         _inside(self._library.asl_digests(address, length, at, count, out, len(out)), length)
         return out.raw
 
+    def verify(self, fd: int, spans: Spans, digests: bytes, memory: memoryview) -> bytes:
+        if not self.crypto:
+            return _TWIN.verify(fd, spans, digests, memory)
+        at, count = _spans(spans)
+        if len(digests) != DIGEST * count:
+            raise ValueError(f"{len(digests)} bytes of digests for {count} spans")
+        good = ctypes.create_string_buffer(count)
+        _held, address, room = pin(memory)
+        code = self._library.asl_verify(fd, at, digests, count, address, room, good)
+        if code == -1:
+            raise ValueError(f"spans that end before they begin, or are longer than {room} bytes")
+        _checked(code)
+        return good.raw
+
     def sink(self, write: Write, fd: Optional[int] = None) -> Sink:
         handle = self._library.asl_sink_new() if self.crypto and fd is not None else None
         return _TWIN.sink(write) if handle is None or fd is None else NativeSink(self._library, handle, write, fd)
@@ -297,11 +312,18 @@ class NativeTable(Table):
         _checked(self._find_one(self._views, self._count, digest, DIGEST, place, 1))
         return None if place[0] == NONE else (place[0], place[1])
 
-    def known(self, digests: bytes) -> bytes:
+    def _places(self, digests: bytes) -> Any:
         count = len(digests) // DIGEST
         places = (ctypes.c_uint64 * (2 * count))()
         _checked(self._find(self._views, self._count, digests, len(digests), places, count))
-        return bytes(segment != NONE for segment in places[::2])
+        return places
+
+    def places(self, digests: bytes) -> list[Optional[tuple[int, int]]]:
+        found = self._places(digests)
+        return [None if segment == NONE else (segment, number) for segment, number in zip(found[::2], found[1::2])]
+
+    def known(self, digests: bytes) -> bytes:
+        return bytes(segment != NONE for segment in self._places(digests)[::2])
 
 
 def _spans(spans: Spans) -> tuple[int, int]:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import struct
 from collections.abc import Sequence
 from typing import Optional, Union
@@ -81,6 +83,16 @@ class PythonKernel(Kernel):
                 found.append(hasher.digest())
         return b"".join(found)
 
+    def verify(self, fd: int, spans: Spans, digests: bytes, memory: memoryview) -> bytes:
+        good = bytearray(len(spans) // 2)
+        for number, (start, end) in enumerate(pairs(spans, 2**63 - 1)):
+            if end - start > len(memory):
+                raise ValueError(f"a span of {end - start} bytes, and memory for {len(memory)}")
+            with contextlib.suppress(OSError):
+                digest = hashlib.sha256(os.pread(fd, end - start, start)).digest()
+                good[number] = digest == digests[DIGEST * number : DIGEST * number + DIGEST]
+        return bytes(good)
+
     def sink(self, write: Write, fd: Optional[int] = None) -> Sink:
         return PythonSink(write)
 
@@ -139,8 +151,11 @@ class PythonTable(Table):
                 return position, number
         return None
 
+    def places(self, digests: bytes) -> list[Optional[tuple[int, int]]]:
+        return [self.find(digests[at : at + DIGEST]) for at in range(0, len(digests), DIGEST)]
+
     def known(self, digests: bytes) -> bytes:
-        return bytes(self.find(digests[at : at + DIGEST]) is not None for at in range(0, len(digests), DIGEST))
+        return bytes(place is not None for place in self.places(digests))
 
 
 def pairs(spans: Spans, length: int) -> list[tuple[int, int]]:

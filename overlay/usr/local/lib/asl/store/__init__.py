@@ -93,8 +93,12 @@ def open_store(location: str, *, full: bool = False, remote: Optional[Remote] = 
     return Store(backend, recovery.load(backend, full=full))
 
 
-def open_writer(location: str, *, block_size: Optional[int] = None, remote: Optional[Remote] = None) -> Writer:
-    """The store at LOCATION, for adding; REMOTE says how to reach a URL. Raises NotFound, Damaged, Unsupported, Unavailable."""
+def open_writer(
+    location: str, *, block_size: Optional[int] = None, remote: Optional[Remote] = None, compression: Optional[str] = None
+) -> Writer:
+    """The store at LOCATION, for adding; REMOTE says how to reach a URL. Raises NotFound, Damaged, Unsupported, Unavailable.
+
+    COMPRESSION of blocks in a directory: None, "zstd", or "auto" (blocks that are worth it)."""
     if "://" in location:
         from asl.store import access
 
@@ -102,7 +106,7 @@ def open_writer(location: str, *, block_size: Optional[int] = None, remote: Opti
     _only_posix(location)
     backend = Posix(location)
     _check_marker(backend)
-    return Writer(backend, block_size=block_size or DEFAULT_BLOCK_SIZE)
+    return Writer(backend, block_size=block_size or DEFAULT_BLOCK_SIZE, compression=compression)
 
 
 def sealed_before(

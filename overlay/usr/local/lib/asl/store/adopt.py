@@ -15,6 +15,7 @@ from asl.backends.base import Reads
 from asl.errors import AslError, Damaged
 from asl.formats import block, segment
 from asl.names import BlockID, Digest
+from asl.store import frames
 
 Entry = tuple[Digest, segment.Location]
 
@@ -24,7 +25,7 @@ def open_block(backend: Reads, block_id: BlockID) -> tuple[block.Header, memoryv
     data = backend.read(layout.block(block_id))
     if hashlib.sha256(data).digest() != block_id:
         raise Damaged(f"block {block_id.hex()} is not what its name says", reason="DAMAGED_BLOCK")
-    return block.open_plain(data)
+    return block.open_plain(data, frames.decompress)
 
 
 def entries(backend: Reads, block_id: BlockID) -> Iterator[Entry]:

@@ -124,6 +124,11 @@ class Index:
         found = table.find(digest)
         return None if found is None else (segments[found[0]], found[1])
 
+    def locations(self, digests: bytes) -> list[Optional[segment.Location]]:
+        """find() for each of the digests that stand one behind the other in DIGESTS."""
+        segments, table = self._view
+        return [None if place is None else segments[place[0]].location(place[1]) for place in table.places(digests)]
+
     def known(self, digests: bytes) -> bytes:
         """One byte for each of the digests that stand one behind the other in DIGESTS: 1 where a segment has it, else 0."""
         return self._view[1].known(digests)

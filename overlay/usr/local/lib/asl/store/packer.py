@@ -24,9 +24,11 @@ from asl.errors import Conflict, NotFound
 from asl.formats import artifact, block
 from asl.formats.artifact import Buffer
 from asl.names import BlockID
+from asl.store.frames import Framer, need
 
 # Bytes collected before they are handed to the writing thread, and how many such pieces (or batches of chunks) may wait.
 _PIECE, _WAITING = 1024 * 1024, 6
+ZSTD, AUTO = "zstd", "auto"  # what compression may be, beside None
 _HEAD = artifact.UNTAGGED.size
 
 
@@ -67,17 +69,28 @@ class _Chunks(NamedTuple):
     hold: Hold
 
 
+class _End(NamedTuple):
+    """The block is complete: what its tables are made of."""
+
+    plain_size: int
+    offsets: list[int]
+
+
+_Piece = Union[bytes, _Chunks, _End]
+
+
 class _OpenBlock:
     """The block that is being filled, or that finishes. Only its thread touches `_sink`."""
 
-    def __init__(self, location: str, staged: Staged) -> None:
+    def __init__(self, location: str, staged: Staged, compression: Optional[str]) -> None:
         self.staged = staged
         self._location = location
         self._sink = kernel.load().sink(staged.write, staged.fileno() if isinstance(staged, OnFile) else None)
-        self._pieces: queue.Queue[Union[bytes, _Chunks, None]] = queue.Queue(_WAITING)
+        self._framer = Framer(self._sink, need(), probe=compression == AUTO) if compression else None
+        self._pieces: queue.Queue[Optional[_Piece]] = queue.Queue(_WAITING)
         self._error: Optional[BaseException] = None
-        self._buffer = bytearray(block.Header().encode())
-        self._name = b""
+        self._buffer = bytearray() if compression else bytearray(block.Header().encode())
+        self._size = 0
         self.plain_size = 0
         self.artifacts: list[tuple[bytes, int, int]] = []
         self._thread = threading.Thread(target=self._work, name="asl-block", daemon=True)
@@ -96,14 +109,24 @@ class _OpenBlock:
             if isinstance(piece, _Chunks):
                 piece.hold.drop()
 
-    def _write(self, piece: Union[bytes, _Chunks]) -> None:
+    def _write(self, piece: _Piece) -> None:
         try:
             if isinstance(piece, _Chunks):
-                self._sink.chunks(piece.data, piece.spans)
+                (self._framer or self._sink).chunks(piece.data, piece.spans)
+            elif isinstance(piece, _End):
+                self._write_end(piece)
             else:
-                self._sink.put(piece)
+                (self._framer or self._sink).put(piece)
         except OSError as error:
             raise failure(f"{self._location}: cannot write", error) from error
+
+    def _write_end(self, end: _End) -> None:
+        if self._framer:
+            self._size = self._framer.end(end.plain_size, end.offsets)
+        else:
+            tail = block.encode_tail(end.plain_size, end.plain_size, end.offsets)
+            self._sink.put(tail)
+            self._size = block.HEADER.size + end.plain_size + len(tail)
 
     def add(self, digest: bytes, head: bytes, body: Buffer) -> None:
         """Append one artifact. Raises what the thread met."""
@@ -129,20 +152,18 @@ class _OpenBlock:
             self._pieces.put(bytes(self._buffer))
             self._buffer.clear()
 
-    def end(self) -> int:
-        """Hand the tables to the thread, which then ends by itself: the stored size."""
-        offsets = [offset for _, offset, _ in self.artifacts]
-        self._buffer += block.encode_tail(self.plain_size, self.plain_size, offsets)
+    def end(self) -> None:
+        """Let the thread write the tables and end by itself."""
         self._flush()
+        self._pieces.put(_End(self.plain_size, [offset for _, offset, _ in self.artifacts]))
         self._pieces.put(None)
-        return block.HEADER.size + self.plain_size + 4 * len(offsets) + block.TRAILER.size
 
-    def name(self) -> BlockID:
-        """Behind end(): wait for the thread; the name of the block. Raises what the thread met."""
+    def name(self) -> tuple[BlockID, int]:
+        """Behind end(): wait for the thread; the name of the block and its stored size. Raises what the thread met."""
         self._thread.join()
         if self._error is not None:
             raise self._error
-        return BlockID(self._sink.digest())
+        return BlockID(self._sink.digest()), self._size
 
     def stop(self) -> None:
         """End the thread, and drop the object."""
@@ -155,11 +176,15 @@ class _OpenBlock:
 class Packer:
     """Fills and seals blocks. One thread."""
 
-    def __init__(self, backend: Adds, block_size: int) -> None:
+    def __init__(self, backend: Adds, block_size: int, compression: Optional[str] = None) -> None:
+        """COMPRESSION: None, ZSTD, or AUTO (only blocks that are worth it). Raises Unavailable where there is no libzstd."""
+        if compression:
+            need()
+        self._compression = compression
         self._backend = backend
         self._block_size = block_size
         self._open: Optional[_OpenBlock] = None
-        self._ending: Optional[tuple[_OpenBlock, int]] = None
+        self._ending: Optional[_OpenBlock] = None
         self._sealed: list[Sealed] = []
 
     def add(self, digest: bytes, head: bytes, body: Buffer) -> None:
@@ -193,7 +218,7 @@ class Packer:
         if self._open and self._open.plain_size + size > self._block_size:
             self._end()
         if self._open is None:
-            self._open = _OpenBlock(self._backend.location, self._backend.stage())
+            self._open = _OpenBlock(self._backend.location, self._backend.stage(), self._compression)
         elif self._ending and 2 * self._open.plain_size > self._block_size:
             self._publish_ending()
         return self._open
@@ -201,15 +226,15 @@ class Packer:
     def _end(self) -> None:
         self._publish_ending()
         if self._open is not None:
-            ending, self._open = self._open, None
-            self._ending = ending, ending.end()
+            self._ending, self._open = self._open, None
+            self._ending.end()
 
     def _publish_ending(self) -> None:
         if self._ending is None:
             return
-        (ending, size), self._ending = self._ending, None
+        ending, self._ending = self._ending, None
         try:
-            block_id = ending.name()
+            block_id, size = ending.name()
             self._publish(ending.staged, block_id)
         finally:
             ending.stop()
@@ -264,7 +289,7 @@ class Packer:
 
     def abandon(self) -> None:
         """Drop what is open: nothing was promised about it."""
-        for each in (self._open, self._ending[0] if self._ending else None):
+        for each in (self._open, self._ending):
             if each is not None:
                 each.stop()
         self._open = self._ending = None

@@ -14,6 +14,7 @@ from asl.errors import AslError, Damaged, NotFound, Unsupported
 from asl.formats import artifact, block, segment
 from asl.formats.artifact import Artifact
 from asl.names import BlockID, reference_text
+from asl.store.frames import FrameReader
 from asl.store.index import Index
 from asl.store.state import State
 
@@ -30,6 +31,7 @@ class Reader:
         self.index = Index(backend)
         self.index.follow(state)
         self._headers: OrderedDict[BlockID, block.Header] = OrderedDict()
+        self._frames = FrameReader(backend)
         self._mutex = threading.Lock()
 
     def has(self, digest: bytes) -> bool:
@@ -68,7 +70,7 @@ class Reader:
         try:
             header = self._readable_header(extent.block, name)
             if header.encoding != block.PLAIN:
-                raise Unsupported(f"block {extent.block.hex()} is compressed, which this engine cannot read yet")
+                return self._frames.read(extent.block, header, extent.offset, extent.length)
             data = self.backend.read(name, block.HEADER.size + extent.offset, extent.length)
         except Unsupported:
             raise
@@ -78,6 +80,10 @@ class Reader:
         except AslError as error:
             raise Damaged(f"artifact {reference_text(digest)} cannot be read: {error}", reason=error.reason) from error
         return data
+
+    def is_plain(self, block_id: BlockID, name: str) -> bool:
+        """True when plain content begins behind the header of the block. Raises NotFound, Unsupported."""
+        return self._readable_header(block_id, name).encoding == block.PLAIN
 
     def _readable_header(self, block_id: BlockID, name: str) -> block.Header:
         try:

@@ -52,10 +52,12 @@ class Writer(Reader):
     reads_back: ClassVar[bool] = True
     """What was put can be read again, and records can be added to the log."""
 
-    def __init__(self, backend: Adds, *, block_size: int = DEFAULT_BLOCK_SIZE, adopting: bool = True) -> None:
+    def __init__(
+        self, backend: Adds, *, block_size: int = DEFAULT_BLOCK_SIZE, adopting: bool = True, compression: Optional[str] = None
+    ) -> None:
         """ADOPTING: take in blocks that no segment names. A gateway does not: its clients send the segments of their blocks later."""
         super().__init__(backend, State())
-        self._packer = Packer(backend, block_size)
+        self._packer = Packer(backend, block_size, compression)
         self._pending: dict[Digest, Optional[segment.Location]] = {}
         self._sealed_blocks = 0
         self._broken: Optional[AslError] = None

@@ -17,6 +17,7 @@ from asl.cli.reading import example
 from asl.errors import AslError, NotFound, Usage
 from asl.formats import artifact, block
 from asl.names import reference_text
+from asl.store import frames
 
 if TYPE_CHECKING:
     from asl.backends.base import Reads
@@ -66,7 +67,7 @@ def document(backend: Reads, name: str) -> dict[str, Any]:
         shown["error"] = f"its bytes have the SHA-256 {digest}"
     shown["artifacts"] = []
     try:
-        header, plain, offsets = block.open_plain(data)
+        header, plain, offsets = block.open_plain(data, frames.decompress)
         shown["kind"] = _KINDS[header.kind]
         shown["plain_size"] = len(plain)
         if header.kind == block.PART:

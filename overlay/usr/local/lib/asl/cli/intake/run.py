@@ -35,7 +35,15 @@ def run(args: argparse.Namespace, context: Context) -> int:
     try:
         progress = Progress(show=line.show, limit=context.config.intake_bandwidth)
         reached = remote(context.config, request.store, request.domain)
-        result = run_intake(request, progress=progress, jobs=jobs, block_size=context.config.block_size, remote=reached)
+        config = context.config
+        result = run_intake(
+            request,
+            progress=progress,
+            jobs=jobs,
+            block_size=config.block_size,
+            remote=reached,
+            block_compression=config.block_compression,
+        )
     finally:
         line.close()
     context.document(result)

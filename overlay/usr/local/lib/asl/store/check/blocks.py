@@ -17,6 +17,7 @@ from asl.backends.base import Reads
 from asl.errors import AslError, Damaged, NotFound
 from asl.formats import block, segment
 from asl.names import BlockID, Digest, reference_text
+from asl.store import frames
 from asl.store.check.findings import Findings
 from asl.store.check.inventory import Inventory
 from asl.store.check.shelf import Shelf
@@ -105,7 +106,7 @@ class BlockCheck:
 
     def _content(self, block_id: BlockID, data: bytes) -> None:
         """Compute the digest of every artifact in DATA and mark the records that it confirms."""
-        header, plain, offsets = block.open_plain(data)
+        header, plain, offsets = block.open_plain(data, frames.decompress)
         if header.kind == block.PART:
             if offsets:
                 raise Damaged("a part of a large artifact with a table of contents", reason="BAD_BLOCK")

@@ -1,0 +1,220 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compressed blocks: the plain content in frames of equal size, each compressed by itself.
+
+Extents always count plain bytes (docs/formats.md, block): the seek table says where the frames lie that hold them. Frames are
+compressed side by side and written in order. A block whose first frame does not shrink is written plain.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections import OrderedDict, deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import NamedTuple, Optional, Union
+
+from asl.backends import layout
+from asl.backends.base import Reads
+from asl.errors import Damaged, Unavailable, Unsupported
+from asl.formats import artifact, block
+from asl.kernel import Sink, Spans, zstd
+from asl.names import BlockID
+
+# Plain bytes in a frame: large enough for a good ratio, small enough that one chunk costs a millisecond.
+FRAME = 1024 * 1024
+# A first frame that keeps more than this share of its size says that the block is not worth it (the probe).
+WORTH = 0.95
+# Frames that are kept decompressed: chunks that lie together are mostly asked for together.
+KEPT = 8
+# Blocks whose seek tables are remembered.
+_TABLES = 64
+Data = Union[bytes, bytearray, memoryview]
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    """The threads that compress: one for all writers of the process."""
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), "asl-zstd")
+
+
+def need() -> zstd.Zstd:
+    """libzstd. Raises Unavailable."""
+    found = zstd.find()
+    if found is None:
+        raise Unavailable(
+            "blocks cannot be compressed: there is no libzstd on this host",
+            reason="NO_ZSTD",
+            hint="install libzstd1, or set block.compression = off",
+        )
+    return found
+
+
+def decompress(frame: bytes, size: int) -> bytes:
+    """The SIZE plain bytes of FRAME. Raises Damaged, and Unsupported where there is no libzstd."""
+    found = zstd.find()
+    if found is None:
+        raise Unsupported(
+            "a compressed block cannot be read: there is no libzstd on this host", reason="NO_ZSTD", hint="install libzstd1 (Debian's name)"
+        )
+    try:
+        return found.decompress(frame, size)
+    except zstd.ZstdError as error:
+        raise Damaged(f"a frame of a compressed block is damaged: {error}", reason="BAD_BLOCK") from error
+
+
+class Framer:
+    """The body of one block on its way to a sink: plain at first, in frames once the first of them was worth it.
+
+    Made by one thread; used by one thread at a time."""
+
+    def __init__(self, sink: Sink, codec: zstd.Zstd, *, probe: bool) -> None:
+        self._sink, self._codec, self._probe = sink, codec, probe
+        self._frame = memoryview(bytearray(FRAME))
+        self._fill = 0
+        self._waiting: deque[tuple[Future[bytes], memoryview]] = deque()
+        self._free: list[memoryview] = []
+        self._plain: Optional[bool] = None if probe else False
+        if not probe:
+            self._begin()
+        self.sizes: list[int] = []
+
+    def _begin(self) -> None:
+        header = block.Header(encoding=block.ZSTD, frame_size=FRAME) if self._plain is False else block.Header()
+        self._sink.put(header.encode())
+
+    def put(self, data: Data) -> None:
+        """Append plain DATA."""
+        if self._plain:
+            self._sink.put(data)
+            return
+        at, view = 0, memoryview(data)
+        while at < len(view):
+            taken = min(FRAME - self._fill, len(view) - at)
+            self._frame[self._fill : self._fill + taken] = view[at : at + taken]
+            self._fill += taken
+            at += taken
+            if self._fill == FRAME:
+                self._turn()
+                if self._plain:
+                    self._sink.put(view[at:])
+                    return
+
+    def chunks(self, data: Data, spans: Spans) -> None:
+        """Append the encodings of untagged artifacts, which are these SPANS of DATA."""
+        view, at = memoryview(data), 0
+        while at < len(spans) and not self._plain:
+            start, end = spans[at], spans[at + 1]
+            self.put(artifact.header(end - start))
+            self.put(view[start:end])
+            at += 2
+        if at < len(spans):
+            self._sink.chunks(data, spans[at:])
+
+    def _turn(self) -> None:
+        """A frame is full, or the last one."""
+        if self._plain is None:
+            self._look()
+            if self._plain:
+                return
+        full = self._frame[: self._fill]
+        self._waiting.append((_pool().submit(self._codec.compress, full), self._frame))
+        self._frame = self._free.pop() if self._free else memoryview(bytearray(FRAME))
+        self._fill = 0
+        while len(self._waiting) > 4:
+            self._settle()
+
+    def _look(self) -> None:
+        """The probe: what becomes of the first frame decides about all of them."""
+        first = self._frame[: self._fill]
+        self._plain = len(self._codec.compress(first)) > WORTH * self._fill
+        self._begin()
+        if self._plain:
+            self._sink.put(first)
+            self._fill = 0
+
+    def _settle(self) -> None:
+        future, memory = self._waiting.popleft()
+        made = future.result()
+        self._free.append(memory)
+        self.sizes.append(len(made))
+        self._sink.put(made)
+
+    def end(self, plain_size: int, offsets: list[int]) -> int:
+        """Write what is left, and the tables; the stored size of the block."""
+        if self._plain is None or self._fill:
+            self._turn()
+        while self._waiting:
+            self._settle()
+        body = plain_size if self._plain else sum(self.sizes)
+        tail = block.encode_tail(plain_size, body, offsets, self.sizes)
+        self._sink.put(tail)
+        return block.HEADER.size + body + len(tail)
+
+
+class _Frames(NamedTuple):
+    """The seek table of a block: plain bytes in all and in a frame, and where each frame begins in the file, and the last ends."""
+
+    plain_size: int
+    frame_size: int
+    starts: list[int]
+
+
+class FrameReader:
+    """Reads plain bytes out of compressed blocks. Safe in any number of threads."""
+
+    def __init__(self, backend: Reads) -> None:
+        self._backend = backend
+        self._mutex = Lock()
+        self._tables: OrderedDict[BlockID, _Frames] = OrderedDict()
+        self._kept: OrderedDict[tuple[BlockID, int], bytes] = OrderedDict()
+
+    def read(self, block_id: BlockID, header: block.Header, offset: int, length: int) -> bytes:
+        """LENGTH plain bytes at OFFSET, fewer where the block ends. Raises Damaged, NotFound, Unsupported."""
+        frames = self._table(block_id, header)
+        end = min(offset + length, frames.plain_size)
+        if offset >= end:
+            return b""
+        first, last = offset // frames.frame_size, (end - 1) // frames.frame_size
+        plain = b"".join([self._frame(block_id, frames, number) for number in range(first, last + 1)])
+        base = first * frames.frame_size
+        return plain[offset - base : end - base]
+
+    def _table(self, block_id: BlockID, header: block.Header) -> _Frames:
+        with self._mutex:
+            known = self._tables.get(block_id)
+        if known is None:
+            known = self._read_table(block_id, header)
+            with self._mutex:
+                self._tables[block_id] = known
+                if len(self._tables) > _TABLES:
+                    self._tables.popitem(last=False)
+        return known
+
+    def _read_table(self, block_id: BlockID, header: block.Header) -> _Frames:
+        name = layout.block(block_id)
+        size = self._backend.size(name)
+        trailer = block.decode_trailer(self._backend.read(name, max(0, size - block.TRAILER.size), block.TRAILER.size), size)
+        at = block.HEADER.size + trailer.body_size
+        sizes, _ = block.decode_tables(self._backend.read(name, at, trailer.tables), trailer)
+        block.check_frames(header, trailer, sizes)
+        starts = list(itertools.accumulate(sizes, initial=block.HEADER.size))
+        return _Frames(trailer.plain_size, header.frame_size, starts)
+
+    def _frame(self, block_id: BlockID, frames: _Frames, number: int) -> bytes:
+        key = (block_id, number)
+        with self._mutex:
+            found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
+                return found
+        start, end = frames.starts[number], frames.starts[number + 1]
+        stored = self._backend.read(layout.block(block_id), start, end - start)
+        found = decompress(stored, min(frames.frame_size, frames.plain_size - number * frames.frame_size))
+        with self._mutex:
+            self._kept[key] = found
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return found
