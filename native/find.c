@@ -15,7 +15,7 @@ static uint64_t big(const uint8_t *at) {
   return value;
 }
 
-__extension__ typedef unsigned __int128 wide; /* gcc and clang have it on both architectures; ISO C does not */
+__extension__ typedef unsigned __int128 wide; /* every compiler for 64 bits has it; ISO C does not */
 
 /* value / 2^64 * count: where among `count` evenly spread things this digest belongs */
 static uint64_t share(uint64_t value, uint64_t count) { return (uint64_t)(((wide)value * count) >> 64); }

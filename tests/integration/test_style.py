@@ -58,3 +58,12 @@ def test_ansible_lint() -> None:
 
 def test_native_under_the_sanitizers() -> None:
     clean(["make", "--no-print-directory", "-C", "native", "test", f"PYTHON={sys.executable}"])
+
+
+def test_native_in_threads() -> None:
+    clean(["make", "--no-print-directory", "-C", "native", "tsan", f"PYTHON={sys.executable}"])
+
+
+def test_native_against_a_fuzzer() -> None:
+    """A short run; `make -C native fuzz FUZZ_SECONDS=…` is the long one."""
+    clean(["make", "--no-print-directory", "-C", "native", "fuzz", "FUZZ_SECONDS=10", f"PYTHON={sys.executable}"])

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Set a fresh Debian machine up for ``make demo``, ``make test`` or ``make vm``: the distribution's packages, and .venv with pip's.
+"""Set a fresh Debian machine up for ``make demo``, ``make test``, ``make bench`` or ``make vm``: the distribution's packages, and .venv with pip's.
 
 Runs with any Python 3.9 and nothing installed. A second run finds everything in place and asks neither apt nor pip.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
@@ -60,6 +61,9 @@ TEST = {
     "radosgw": "radosgw",
     "gddrescue": "ddrescue",
     "procps": "pgrep",
+    "clang": "clang",
+    "libclang-rt-dev": "/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a",
+    "libzstd1": "/usr/lib/*/libzstd.so.1",
 }
 VM = {
     **TEST,
@@ -67,8 +71,21 @@ VM = {
     "qemu-utils": "qemu-img",
     "squashfs-tools": "mksquashfs",
 }
+BENCH = {
+    "mmdebstrap": "mmdebstrap",
+    "debian-archive-keyring": DEMO["debian-archive-keyring"],
+    "libzstd1": "/usr/lib/*/libzstd.so.1",
+    "restic": "restic",
+    "borgbackup": "borg",
+    "casync": "casync",
+}
 # What a purpose needs: packages, and a file of requirements for .venv.
-PURPOSES = {"demo": (DEMO, "requirements-demo.txt"), "test": (TEST, "requirements.txt"), "vm": (VM, "requirements.txt")}
+PURPOSES = {
+    "bench": (BENCH, "requirements-bench.txt"),
+    "demo": (DEMO, "requirements-demo.txt"),
+    "test": (TEST, "requirements.txt"),
+    "vm": (VM, "requirements.txt"),
+}
 
 
 class SetupError(Exception):
@@ -91,7 +108,7 @@ def command(argv: list[str], **environment: str) -> None:
 
 def present(probe: str) -> bool:
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-    return Path(probe).exists() if probe.startswith("/") else shutil.which(probe, path=path) is not None
+    return bool(glob.glob(probe)) if probe.startswith("/") else shutil.which(probe, path=path) is not None
 
 
 def install(packages: list[str]) -> None:
@@ -160,7 +177,7 @@ def alone() -> Iterator[None]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="install what make demo, make test or make vm need")
+    parser = argparse.ArgumentParser(description="install what make demo, make test, make bench or make vm need")
     parser.add_argument("purpose", choices=PURPOSES)
     packages, requirements = PURPOSES[parser.parse_args().purpose]
     try:

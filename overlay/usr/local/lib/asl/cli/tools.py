@@ -52,6 +52,7 @@ TOOLS: dict[str, tuple[str, dict[str, str]]] = {
             "artifact": "print one artifact: type, size, location, content",
             "check": "check every byte of a store and name each fault",
             "overlay": "hold this system against the overlay contract",
+            "bench": "measure reading, cutting, hashing, look-up, writing and syncing on this machine",
         },
     ),
 }

@@ -1,0 +1,173 @@
+/* Copyright: (c) 2026, the asl.rescue contributors */
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Digests, sinks, look-up, merge, and files in batches: their bounds, and what they answer in many threads at once.
+ * What they answer at all is held against the Python twin by tests/unit/kernel. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "asl.h"
+
+#define RECORDS 500u
+#define THREADS 4u
+
+static int failures;
+
+static void check(int good, const char *name, const char *what) {
+  if (good) return;
+  __atomic_fetch_add(&failures, 1, __ATOMIC_RELAXED);
+  fprintf(stderr, "FAILED %s: %s\n", name, what);
+}
+
+static uint8_t *noise(uint64_t size, uint64_t x) {
+  uint8_t *data = malloc(size ? size : 1);
+  if (!data) abort();
+  for (uint64_t i = 0; i < size; i++) {
+    x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    data[i] = (uint8_t)(x >> 56);
+  }
+  return data;
+}
+
+static int by_digest(const void *a, const void *b) { return memcmp(a, b, ASL_DIGEST); }
+
+/* Sorted records whose blocks are 0 .. 3. */
+static uint8_t *sorted(uint64_t count, uint64_t seed) {
+  uint8_t *records = noise(count * ASL_RECORD, seed);
+  for (uint64_t i = 0; i < count; i++) {
+    records[i * ASL_RECORD + 32] &= 3;
+    memset(records + i * ASL_RECORD + 33, 0, 3);
+  }
+  qsort(records, count, ASL_RECORD, by_digest);
+  return records;
+}
+
+static void digests(void) {
+  uint8_t *data = noise(5000, 1), out[96], again[32];
+  struct asl_run spans[] = {{0, 5000}, {100, 100}, {4000, 5000}}, wrong[] = {{3, 2}, {0, 5001}, {5001, 5001}};
+  check(asl_digests(data, 5000, spans, 3, out, 96) == 3, "digests", "count");
+  check(asl_digests(data + 4000, 1000, &(struct asl_run){0, 1000}, 1, again, 32) == 1 && !memcmp(again, out + 64, 32), "digests", "place");
+  for (unsigned i = 0; i < 3; i++) check(asl_digests(data, 5000, &wrong[i], 1, out, 96) == ASL_EBOUNDS, "digests", "span");
+  check(asl_digests(data, 5000, spans, 3, out, 95) == ASL_EBOUNDS, "digests", "room");
+  check(asl_digests(NULL, 1, spans, 0, out, 96) == ASL_EBOUNDS, "digests", "no data");
+  check(asl_digests(data, 5000, NULL, 1, out, 96) == ASL_EBOUNDS, "digests", "no spans");
+  free(data);
+}
+
+static void sink(void) {
+  uint8_t *data = noise(300000, 2), out[32], *back = malloc(400000);
+  struct asl_run spans[200];
+  struct asl_sink *made = asl_sink_new();
+  FILE *file = tmpfile();
+  uint64_t total = 0;
+  if (!file || !made || !back) abort();
+  for (unsigned i = 0; i < 200; i++) {
+    spans[i] = (struct asl_run){i * 1000u, i * 1000u + i * 5u};
+    total += 9 + i * 5u;
+  }
+  check(asl_sink_chunks(made, fileno(file), data, 300000, spans, 200) == (int64_t)total, "sink", "bytes");
+  check(asl_sink_hash(made, data, 7) == 7, "sink", "hash");
+  check(asl_sink_chunks(made, -1, data, 300000, spans, 1) == ASL_EBOUNDS, "sink", "descriptor");
+  check(asl_sink_chunks(made, fileno(file), data, 300, spans, 200) == ASL_EBOUNDS, "sink", "span");
+  check(asl_sink_chunks(NULL, fileno(file), data, 300000, spans, 1) == ASL_EBOUNDS, "sink", "no sink");
+  check(pread(fileno(file), back, 400000, 0) == (ssize_t)total, "sink", "file");
+  check(!memcmp(back + 9 + 9 + 5 - 5, data + 1000, 5), "sink", "content");
+  check(asl_sink_digest(made, out, 31) == ASL_EBOUNDS, "sink", "room");
+  check(asl_sink_digest(made, out, 32) == 32, "sink", "digest");
+  asl_sink_free(made);
+  asl_sink_free(NULL);
+  fclose(file);
+  free(data);
+  free(back);
+}
+
+static void look_up(void) {
+  uint8_t *records = sorted(RECORDS, 3), filter[64 * 12] = {0}, *wanted = malloc(RECORDS * ASL_DIGEST);
+  struct asl_place places[RECORDS];
+  struct asl_segment segment = {records, RECORDS, filter, sizeof filter};
+  if (!wanted) abort();
+  for (unsigned i = 0; i < RECORDS; i++) memcpy(wanted + i * ASL_DIGEST, records + i * ASL_RECORD, ASL_DIGEST);
+  check(asl_filter(records, RECORDS, 12, 0, filter, sizeof filter) == RECORDS, "filter", "count");
+  check(asl_filter(records, RECORDS, 12, 1, filter, sizeof filter) == ASL_EBOUNDS, "filter", "stretch");
+  check(asl_filter(records, RECORDS, 24, 12, filter, sizeof filter) == ASL_EPARAMETERS, "filter", "record outside");
+  check(asl_filter(records, RECORDS, 12, 0, filter, 63) == ASL_EBOUNDS, "filter", "size");
+  check(asl_find(&segment, 1, wanted, RECORDS * ASL_DIGEST, places, RECORDS) == RECORDS, "find", "count");
+  for (unsigned i = 0; i < RECORDS; i++) check(places[i].segment == 0 && places[i].number == i, "find", "place");
+  check(asl_find(&segment, 1, wanted, 33, places, RECORDS) == ASL_EBOUNDS, "find", "length");
+  check(asl_find(&segment, 1, wanted, 64, places, 1) == ASL_EBOUNDS, "find", "room");
+  segment.count = UINT64_MAX;
+  check(asl_find(&segment, 1, wanted, 32, places, 1) == ASL_EBOUNDS, "find", "count of records");
+  free(records);
+  free(wanted);
+}
+
+static void merging(void) {
+  uint8_t *one = sorted(RECORDS, 4), *two = sorted(RECORDS, 5), *out = malloc(2 * RECORDS * ASL_RECORD);
+  uint32_t blocks[4] = {3, 2, 1, 0}, ordinals[4], assigned = 0;
+  struct asl_input inputs[] = {{one, RECORDS, 0, blocks, 4}, {two, RECORDS, 0, blocks, 4}};
+  int64_t got = 0;
+  if (!out) abort();
+  memset(ordinals, 255, sizeof ordinals);
+  for (int64_t some = 1; some > 0; got += some) some = asl_merge(inputs, 2, ordinals, 4, &assigned, out + got * ASL_RECORD, 100 * ASL_RECORD);
+  check(got == 2 * RECORDS && assigned == 4, "merge", "count");
+  for (int64_t i = 1; i < got; i++) check(memcmp(out + (i - 1) * ASL_RECORD, out + i * ASL_RECORD, 32) < 0, "merge", "order");
+  inputs[0].at = inputs[1].at = 0;
+  check(asl_count(inputs, 2, UINT64_MAX) == 2 * RECORDS, "count", "count");
+  inputs[0].at = 0;
+  inputs[0].block_count = 1;
+  check(asl_merge(inputs, 2, ordinals, 4, &assigned, out, 400 * ASL_RECORD) == ASL_EPARAMETERS, "merge", "block outside");
+  inputs[0].at = RECORDS + 1;
+  check(asl_merge(inputs, 2, ordinals, 4, &assigned, out, ASL_RECORD) == ASL_EBOUNDS, "merge", "cursor");
+  free(one);
+  free(two);
+  free(out);
+}
+
+static void files(void) {
+  const char names[] = "asl.h\0absent\0test";
+  struct asl_status seen[3];
+  struct asl_run spans[3];
+  uint8_t data[1 << 16], good, digest[32] = {0};
+  int here = open(".", O_RDONLY | O_DIRECTORY), fd = open("asl.h", O_RDONLY);
+  check(asl_scan(here, names, sizeof names, 3, seen, 3) == 3, "scan", "count");
+  check(!seen[0].error && seen[1].error == ENOENT && !seen[2].error, "scan", "errors");
+  check(asl_scan(here, names, sizeof names - 1, 3, seen, 3) == ASL_EBOUNDS, "scan", "no zero at the end");
+  check(asl_scan(here, names, sizeof names, 4, seen, 4) == ASL_EBOUNDS, "scan", "a name too many");
+  check(asl_scan(here, names, sizeof names, 3, seen, 2) == ASL_EBOUNDS, "scan", "room");
+  check(asl_slurp(here, names, sizeof names, 3, seen, data, sizeof data, spans, 3) == 3, "slurp", "count");
+  check(spans[0].end == (uint64_t)seen[0].size && spans[1].start == ASL_NONE && spans[2].start == ASL_NONE, "slurp", "places");
+  check(asl_slurp(here, names, 6, 1, seen, data, 10, spans, 1) == 0, "slurp", "no room");
+  check(asl_verify(fd, &(struct asl_run){0, 100}, digest, 1, data, sizeof data, &good) == 0 && !good, "verify", "another digest");
+  check(asl_verify(fd, &(struct asl_run){0, 100}, digest, 1, data, 99, &good) == ASL_EBOUNDS, "verify", "room");
+  check(asl_verify(fd, &(struct asl_run){9, 5}, digest, 1, data, 99, &good) == ASL_EBOUNDS, "verify", "span");
+  check(asl_verify(here, &(struct asl_run){0, 10}, digest, 1, data, 99, &good) == 0 && !good, "verify", "a directory");
+  close(here);
+  close(fd);
+}
+
+static void *all(void *nothing) {
+  for (unsigned i = 0; i < 20; i++) {
+    digests();
+    sink();
+    look_up();
+    merging();
+    files();
+  }
+  return nothing;
+}
+
+int main(void) {
+  pthread_t threads[THREADS];
+  check(asl_crypto() == 1, "crypto", "no libcrypto");
+  for (unsigned i = 0; i < THREADS; i++) {
+    if (pthread_create(&threads[i], NULL, all, NULL)) abort();
+  }
+  for (unsigned i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  printf("libasl: batches in %u threads: %d failures\n", THREADS, failures);
+  return failures != 0;
+}

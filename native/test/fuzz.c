@@ -1,0 +1,109 @@
+/* Copyright: (c) 2026, the asl.rescue contributors */
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* For libFuzzer: every function of the ABI with arguments out of the input, most of them wrong. The data has its exact
+ * size, so that the sanitizers see the first byte too much; what was answered has to keep its promises. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "asl.h"
+
+#define SLOTS 64u
+
+struct input {
+  const uint8_t *at;
+  size_t left;
+};
+
+static uint64_t number(struct input *in) {
+  uint64_t value = 0;
+  size_t size = in->left < 8 ? in->left : 8;
+  memcpy(&value, in->at, size);
+  in->at += size;
+  in->left -= size;
+  /* Small numbers lead further; now and then any. */
+  return value & 1 ? value >> 1 : (value >> 1) % 300;
+}
+
+static void must(int good) {
+  if (!good) abort();
+}
+
+static void spans_of(struct input *in, struct asl_run *spans, uint64_t count) {
+  for (uint64_t i = 0; i < count; i++) spans[i] = (struct asl_run){number(in), number(in)};
+}
+
+static void cutting(struct input *in, const uint8_t *data, uint64_t size) {
+  struct asl_chunking sizes = {number(in), number(in), number(in)};
+  uint64_t ends[SLOTS], start = number(in);
+  struct asl_run runs[SLOTS];
+  int64_t got = asl_cut(data, size, start, &sizes, (uint32_t)number(in), ends, SLOTS);
+  for (int64_t i = 0; i < got; i++) must(ends[i] <= size && ends[i] > (i ? ends[i - 1] : start));
+  got = asl_zero_runs(data, size, number(in), number(in), runs, SLOTS);
+  for (int64_t i = 0; i < got; i++) must(runs[i].start < runs[i].end && runs[i].end <= size);
+}
+
+static void hashing(struct input *in, const uint8_t *data, uint64_t size) {
+  static int null = -1;
+  struct asl_run spans[8];
+  uint8_t out[8 * ASL_DIGEST], good[8];
+  uint64_t count = number(in) % 9;
+  struct asl_sink *sink = asl_sink_new();
+  if (null < 0) null = open("/dev/null", O_WRONLY);
+  spans_of(in, spans, 8);
+  must(asl_digests(data, size, spans, count, out, sizeof out) <= (int64_t)count);
+  asl_sink_chunks(sink, null, data, size, spans, count);
+  asl_sink_hash(sink, data, size);
+  must(asl_sink_digest(sink, out, sizeof out) == ASL_DIGEST);
+  asl_sink_free(sink);
+  asl_verify(null, spans, out, count, good, sizeof good, good);
+}
+
+static void looking(struct input *in, const uint8_t *data, uint64_t size) {
+  uint64_t count = size / ASL_RECORD, filtered = (number(in) % 5) * 64;
+  uint8_t filter[256] = {0};
+  struct asl_segment segment = {data, number(in) % (count + 1), filter, filtered};
+  struct asl_place place;
+  asl_filter(data, count, number(in), number(in), filter, filtered);
+  if (size >= ASL_DIGEST && asl_find(&segment, 1, data, ASL_DIGEST, &place, 1) == 1) must(place.number < segment.count);
+}
+
+static void merging(struct input *in, const uint8_t *data, uint64_t size) {
+  uint64_t count = size / ASL_RECORD, half = count / 2;
+  uint32_t blocks[4], ordinals[4], assigned = 0;
+  uint8_t *out = malloc(size + 1);
+  struct asl_input inputs[] = {{data, half, number(in), blocks, number(in) % 5}, {data + half * ASL_RECORD, count - half, 0, blocks, 4}};
+  if (!out) abort();
+  for (unsigned i = 0; i < 4; i++) blocks[i] = (uint32_t)number(in);
+  memset(ordinals, 255, sizeof ordinals);
+  must(asl_merge(inputs, 2, ordinals, 4, &assigned, out, size) <= (int64_t)count);
+  must(assigned <= 4);
+  must(asl_count(inputs, 2, number(in)) <= (int64_t)count);
+  free(out);
+}
+
+static void naming(struct input *in, const uint8_t *data, uint64_t size) {
+  static int here = -1;
+  struct asl_status seen[8];
+  struct asl_run spans[8];
+  uint8_t room[256];
+  uint64_t count = number(in) % 9;
+  if (here < 0) here = open("/proc/self", O_RDONLY | O_DIRECTORY);
+  if (asl_scan(here, (const char *)data, size, count, seen, 8) == (int64_t)count) {
+    must(asl_slurp(here, (const char *)data, size, count, seen, room, sizeof room, spans, 8) <= (int64_t)count);
+  }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
+  static void (*const PARTS[])(struct input *, const uint8_t *, uint64_t) = {cutting, hashing, looking, merging, naming};
+  struct input in = {bytes, length < 160 ? length : 160};
+  uint64_t part = number(&in) % 5, size = length > 160 ? length - 160 : 0;
+  uint8_t *data = malloc(size ? size : 1);
+  if (!data) abort();
+  memcpy(data, bytes + (length - size), size);
+  if (asl_crypto() == 1) PARTS[part](&in, data, size);
+  free(data);
+  return 0;
+}
