@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Set a fresh Debian machine up for ``make demo``, ``make test``, ``make bench`` or ``make vm``: the distribution's packages, and .venv with pip's.
+"""Set a fresh Debian machine up for ``make demo``, ``test``, ``bench`` or ``vm``: packages of the distribution, and .venv with pip's.
 
 Runs with any Python 3.9 and nothing installed. A second run finds everything in place and asks neither apt nor pip.
 """
