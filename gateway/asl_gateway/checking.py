@@ -20,6 +20,7 @@ from asl.backends.base import Reads
 from asl.errors import AslError, Damaged, Unsupported
 from asl.formats import block, segment
 from asl.names import BlockID, Digest
+from asl.store import frames
 from asl_gateway.problems import Invalid, invalid
 
 # Artifacts whose places are remembered, some 150 bytes each.
@@ -92,7 +93,7 @@ class Checker:
 
 def _places(data: memoryview) -> Places:
     """The artifacts of the block DATA, each digest computed from its bytes. Raises Damaged, Unsupported."""
-    header, plain, offsets = block.open_plain(data)
+    header, plain, offsets = block.open_plain(data, frames.decompress)
     found: Places = {}
     if header.kind == block.PACKED:
         for offset, artifact in block.artifacts(plain, offsets):

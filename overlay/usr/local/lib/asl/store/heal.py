@@ -10,16 +10,14 @@ damaged files are kept in tmp/.
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from asl import kernel
 from asl.backends import layout
 from asl.errors import AslError, Conflict, Damaged, NotFound, Unsupported
-from asl.formats import segment
 from asl.names import BlockID, Digest, reference_text
+from asl.store.merge import Merger
 from asl.store.reach import Chunk, Lost, Walk
 from asl.store.reader import Reader
 from asl.store.snapshots import listing
@@ -28,8 +26,6 @@ from asl.store.writer import Writer
 Progress = Callable[[str, int, int], None]
 # Losses that are listed; the others are counted.
 LISTED = 10_000
-# Records that are merged in one go, 44 bytes each and as much again, when the index has to lead elsewhere.
-MOST_RECORDS = 20_000_000
 
 
 @dataclass
@@ -140,10 +136,7 @@ class Heal:
     def _reindex(self) -> None:
         """One segment in the place of all: nothing leads to where an artifact was lost."""
         old = self._writer.index.segments()
-        if sum(each.count for each in old) > MOST_RECORDS:
-            return  # the newest segment leads to the healed artifacts all the same
-        merged = heapq.merge(*(each.entries() for each in old), key=lambda entry: entry[0])
-        self._writer.replace_segments([each.id for each in reversed(old)], segment.encode_sorted(merged, kernel.load().filter))
+        self._writer.replace_segments([each.id for each in reversed(old)], Merger(old).pieces)
 
     def _files(self) -> None:
         """List what is lost by the files that it hits."""
