@@ -186,7 +186,7 @@ def tree_differs(
             return _differs(store, os.dup(base), wanted)
         above = places.descend(base, target[:-1])
         try:
-            return _name_differs(store, above, dataclasses.replace(wanted, name=target[-1]))
+            return _name_differs(store, above, wanted._replace(name=target[-1]))
         finally:
             os.close(above)
     except (FileNotFoundError, NotADirectoryError):
