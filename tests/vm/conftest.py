@@ -14,6 +14,20 @@ from rig.places import CHECKOUT
 from vm.machine import Machine
 
 DISKS = {"one": "256M", "two": "256M", "three": "256M"}
+BY_ID = "/dev/disk/by-id/virtio"
+HOSTID = 0x0BADCAFE
+CRASH = "crash"
+WRITER = "nohup sh -c 'while :; do cat /usr/bin/python3 > /tank/file; sync; done' > /dev/null 2>&1 &"
+MAKE = f"""
+set -e
+modprobe zfs
+echo {HOSTID} > /sys/module/spl/parameters/spl_hostid; zgenhostid -f {HOSTID:08x}; hostname crashed-host
+zpool create -f rescuepool {BY_ID}-three; zpool export rescuepool
+zpool create -f tank mirror {BY_ID}-one {BY_ID}-two
+zfs create -o mountpoint=/ -o canmount=noauto tank/root; zfs create -o mountpoint=/etc -o canmount=noauto tank/etc
+zfs create -V 32M tank/guest; udevadm settle; vgcreate -q guestvg /dev/zvol/tank/guest; vgchange -q -an guestvg
+zpool sync tank
+"""
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +54,51 @@ def vm(booted: Machine) -> Machine:
         booted.revive()
     booted.reset()
     return booted
+
+
+def sh(vm: Machine, text: str) -> str:
+    """Run lines of shell, ending at the first that fails, and give what they print."""
+    return vm.output(f"set -e\n{text}")
+
+
+def prepare(machine: Machine) -> None:
+    """The tools of this checkout. Emulated, the machine would spend most of the time compiling them anew for each call."""
+    machine.lay_tools()
+    machine.run("python3 -m compileall -q /usr/local/lib/asl")
+
+
+@pytest.fixture(scope="session")
+def crash(booted: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """The rescue system with the disks of a foreign host that crashed. What was on them when the plug was pulled is put onto those of the
+    machine as it was before, which saves booting it again."""
+    folder = tmp_path_factory.mktemp("disks")
+    if not booted.alive():
+        booted.revive()
+    if booted.saved(CRASH):
+        return booted
+    booted.reset()
+    booted.run(MAKE)
+    booted.run(WRITER)
+    sh(booted, "until test -s /tank/file; do zpool sync tank; done; zpool sync tank; zpool sync tank")
+    booted.kill()
+    images = {name: booted.raw(name, folder / name) for name in DISKS}
+    booted.revive()
+    booted.reset()
+    for name, image in images.items():
+        booted.pour(image, name)
+        image.unlink()
+    prepare(booted)
+    sh(booted, "modprobe zfs; for d in vdb vdc vdd; do blockdev --rereadpt /dev/$d; done; udevadm settle")
+    booted.save(CRASH)
+    return booted
+
+
+@pytest.fixture
+def crashed(crash: Machine) -> Machine:
+    """Right after that: ``tank``, on the disks one and two, of another host, and ``rescuepool`` on three, exported."""
+    if not crash.alive():
+        crash.revive()
+    crash.reset(CRASH)
+    if os.environ.get("ASL_VM"):  # saved with the tools of some earlier run
+        prepare(crash)
+    return crash

@@ -124,6 +124,10 @@ class Machine:
         """Remember memory and disks as they are now."""
         self._monitor(f"savevm {name}")
 
+    def saved(self, name: str) -> bool:
+        """Whether save was called with this name since it is up."""
+        return any(name in line.split() for line in qmp.monitor(self._qmp, "info snapshots").splitlines())
+
     def reset(self, name: str = GROUND) -> None:
         """Back to what save remembered."""
         self._forget_connection()
@@ -148,9 +152,10 @@ class Machine:
         run(["qemu-img", "convert", "-O", "raw", str(self.disk(name)), str(target)])
         return target
 
-    def pour(self, image: Path, name: str) -> None:
-        """Write the bytes of IMAGE onto the disk NAME, which must be empty: what is zero is left out."""
-        line = f"gunzip | dd of=/dev/disk/by-id/virtio-{name} bs=1M iflag=fullblock conv=sparse,fsync status=none; udevadm settle"
+    def pour(self, image: Path, name: str, *, empty: bool = True) -> None:
+        """Write the bytes of IMAGE onto the disk NAME; what is zero is left out when that is ``empty``."""
+        how = "conv=sparse,fsync" if empty else "conv=fsync"
+        line = f"gunzip | dd of=/dev/disk/by-id/virtio-{name} bs=1M iflag=fullblock {how} status=none; udevadm settle"
         with subprocess.Popen(["gzip", "-1", "-c", str(image)], stdout=subprocess.PIPE) as packed:
             done = subprocess.run([*self.ssh_argv(), line], stdin=packed.stdout, capture_output=True, text=True, check=False, timeout=600)
         if done.returncode or packed.returncode:

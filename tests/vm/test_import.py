@@ -9,33 +9,12 @@ written to; every test begins right after the boot that followed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from vm.conftest import DISKS
+from vm.conftest import BY_ID, HOSTID, WRITER, sh
 from vm.machine import Machine
-
-BY_ID = "/dev/disk/by-id/virtio"
-HOSTID = 0x0BADCAFE
-CRASH = "crash"
-WRITER = "nohup sh -c 'while :; do cat /usr/bin/python3 > /tank/file; sync; done' > /dev/null 2>&1 &"
-MAKE = f"""
-set -e
-modprobe zfs
-echo {HOSTID} > /sys/module/spl/parameters/spl_hostid; zgenhostid -f {HOSTID:08x}; hostname crashed-host
-zpool create -f rescuepool {BY_ID}-three; zpool export rescuepool
-zpool create -f tank mirror {BY_ID}-one {BY_ID}-two
-zfs create -o mountpoint=/ -o canmount=noauto tank/root; zfs create -o mountpoint=/etc -o canmount=noauto tank/etc
-zfs create -V 32M tank/guest; udevadm settle; vgcreate -q guestvg /dev/zvol/tank/guest; vgchange -q -an guestvg
-zpool sync tank
-"""
-
-
-def sh(vm: Machine, text: str) -> str:
-    """Run lines of shell, ending at the first that fails, and give what they print."""
-    return vm.output(f"set -e\n{text}")
 
 
 def asl(vm: Machine, line: str, *, rc: int = 0) -> dict[str, Any]:
@@ -86,38 +65,9 @@ def loops(vm: Machine, make: str, *names: str, active: bool = False) -> dict[str
     return {name: vm.output(f"losetup -f --show /v/{name}") for name in names}
 
 
-@pytest.fixture(scope="module")
-def crashed(booted: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """The rescue system with the disks of a foreign host that crashed. What was on them when the plug was pulled is put onto those of the
-    machine as it was before, which saves booting it again."""
-    folder = tmp_path_factory.mktemp("disks")
-    if not booted.alive():
-        booted.revive()
-    booted.reset()
-    booted.run(MAKE)
-    booted.run(WRITER)
-    sh(booted, "until test -s /tank/file; do zpool sync tank; done; zpool sync tank; zpool sync tank")
-    booted.kill()
-    images = {name: booted.raw(name, folder / name) for name in DISKS}
-    booted.revive()
-    booted.reset()
-    for name, image in images.items():
-        booted.pour(image, name)
-        image.unlink()
-    booted.lay_tools()
-    # Emulated as it is, the machine would spend most of the time compiling the tools anew for each call.
-    sh(booted, "modprobe zfs; python3 -m compileall -q /usr/local/lib/asl")
-    sh(booted, "for d in vdb vdc vdd; do blockdev --rereadpt /dev/$d; done; udevadm settle")
-    booted.save(CRASH)
-    yield booted
-
-
 @pytest.fixture
 def vm(crashed: Machine) -> Machine:
-    """Right after that."""
-    if not crashed.alive():
-        crashed.revive()
-    crashed.reset(CRASH)
+    """Right after the crash."""
     return crashed
 
 
