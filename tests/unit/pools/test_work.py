@@ -272,6 +272,13 @@ def test_a_backend_comes_in_writable_and_is_mounted(backend: Backend) -> None:
     assert backend.rescue.calls[-2:] == out["commands"] == [["umount", backend.target], ["zpool", "export", "single"]]
 
 
+def test_a_backend_that_zfs_calls_degraded_goes_out_again(backend: Backend) -> None:
+    backend.rescue.tell({"names": {backend.guid: "single"}, "spoil": {"properties": {"health": "DEGRADED"}}})
+    error = backend.fails()
+    assert (error.reason, error.exit_code) == ("BACKEND_DEGRADED", 3)
+    assert backend.rescue.now["pools"] == {}
+
+
 def test_a_dataset_is_made_on_request_only(backend: Backend) -> None:
     error = backend.fails()
     assert (error.reason, error.exit_code) == ("NO_DATASET", 4)

@@ -150,6 +150,10 @@ class _Import:
         wrong = wrong or (f"{stray[0]} was mounted" if stray else None)
         if wrong:
             self._undo(f"it {wrong}" if wrong.startswith("is ") else wrong)
+        if not self.request.is_source and state.health != "ONLINE":
+            # What labels do not tell: a device that was taken offline, errors, a resilver that has not ended.
+            system.run(zpool.export_command(state.name), self.request.timeout)
+            raise refused("BACKEND_DEGRADED", **self.names)
         if self.request.is_source:
             self.labels["after"] = devices.label_hashes(self.members)
             changed = devices.changed(self.labels["before"], self.labels["after"])
