@@ -13,7 +13,7 @@ PYTEST  := $(PYTHON) -B -m pytest
 export LC_ALL := C.UTF-8
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: setup-demo overlay ## boot a crashed host, rescue it, restore from what was rescued (needs root)
 	@$(PYTHON) -B demo/demo.py
@@ -30,6 +30,9 @@ faults: setup overlay ## the long fault campaign, more than 10,000 points; ASL_S
 
 vm: setup-vm overlay ## a shell in a live rescue system with real OpenZFS (needs root; the first time builds for a quarter of an hour)
 	@tests/vm/run shell
+
+test-vm: setup-vm overlay ## every test in the live rescue system: real ZFS, real boots, power cuts (needs root)
+	@ASL_VM=1 $(PYTEST) tests/vm
 
 overlay: setup-demo ## build libasl.so for x86_64 and aarch64
 	@$(MAKE) -s --no-print-directory -C native PYTHON=$(CURDIR)/$(PYTHON)
@@ -50,4 +53,4 @@ clean: ## what was built; keeps .venv and the images in the cache
 	@$(MAKE) --no-print-directory -C native clean
 	@rm -rf .cache reports
 
-.PHONY: help demo test lint faults cuts vm overlay build setup setup-demo setup-vm clean
+.PHONY: help demo test lint faults cuts vm test-vm overlay build setup setup-demo setup-vm clean

@@ -7,17 +7,29 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rig.places import CHECKOUT
 
+from vm import live
 from vm.machine import Machine
 
-DISKS = {"one": "256M", "two": "256M", "three": "256M"}
+HERE = Path(__file__).resolve().parent
+SKIPPED = """\
+the live VM is not in the cache, so NOTHING of tests/vm was run: no real ZFS, no real boot, no power cut.
+Run it with:  make test-vm   (builds the VM once, a quarter of an hour; then ten to fifteen minutes each time)"""
+# The crashed host of most tests, once it has crashed:
+# one, two   the pool tank, a mirror, never exported, of a host with another hostid: datasets, a snapshot, an encrypted dataset, a volume
+#            with a guest's volume group, mountpoints / and /etc
+# three      the pool rescuepool, empty and exported: where the store will be
+# four       an ext4, an xfs and a btrfs with dirty journals
+DISKS = {"one": "256M", "two": "256M", "three": "256M", "four": "640M"}
 BY_ID = "/dev/disk/by-id/virtio"
 HOSTID = 0x0BADCAFE
 CRASH = "crash"
 WRITER = "nohup sh -c 'while :; do cat /usr/bin/python3 > /tank/file; sync; done' > /dev/null 2>&1 &"
+FILESYSTEMS = {"ext4": "/dev/vde1", "xfs": "/dev/vde2", "btrfs": "/dev/vde3"}
 MAKE = f"""
 set -e
 modprobe zfs
@@ -26,14 +38,56 @@ zpool create -f rescuepool {BY_ID}-three; zpool export rescuepool
 zpool create -f tank mirror {BY_ID}-one {BY_ID}-two
 zfs create -o mountpoint=/ -o canmount=noauto tank/root; zfs create -o mountpoint=/etc -o canmount=noauto tank/etc
 zfs create -V 32M tank/guest; udevadm settle; vgcreate -q guestvg /dev/zvol/tank/guest; vgchange -q -an guestvg
+zfs create -o compression=lz4 tank/home; cp -r /usr/lib/python3/dist-packages/libzfs_core /usr/bin/python3 /tank/home/
+truncate -s 4M /tank/home/holes; echo end >> /tank/home/holes; ln -s python3 /tank/home/link; zfs snapshot tank/home@monday
+echo later > /tank/home/later
+echo 12345678 > /run/key; zfs create -o encryption=on -o keyformat=passphrase -o keylocation=file:///run/key tank/secret
+echo secret > /tank/secret/file; zfs snapshot tank/secret@s
 zpool sync tank
+printf 'label: gpt\\n,120MiB\\n,320MiB\\n,\\n' | sfdisk -q {BY_ID}-four; udevadm settle
+modprobe -a xfs btrfs
+for each in ext4:1 xfs:2 btrfs:3; do
+  kind=${{each%:*}}; part=/dev/vde${{each#*:}}
+  mkfs.$kind -q $part; mkdir -p /c/$kind; mount $part /c/$kind
+  cp -r /usr/lib/python3.*/json /usr/bin/gzip /c/$kind/; truncate -s 1M /c/$kind/sparse; echo tail >> /c/$kind/sparse
+done
+sync
+python3 - <<'END'
+import os
+for kind in ("ext4", "xfs", "btrfs"):
+    for number in range(20):
+        with open(f"/c/{{kind}}/fsynced-{{number}}", "w") as file:
+            file.write(kind * 1000)
+            file.flush()
+            os.fsync(file.fileno())
+END
 """
+
+
+def wanted() -> bool:
+    """Where ASL_VM is 1, and where nothing has to be built for it; ASL_VM=0 leaves it out."""
+    asked = os.environ.get("ASL_VM", "")
+    return asked == "1" or (asked != "0" and live.cached())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not wanted():
+        for item in items:
+            if HERE in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason="the live VM is not in the cache: make test-vm"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if report.nodeid.startswith("tests/vm/")]
+    if skipped and not wanted():
+        terminalreporter.section("tests/vm was SKIPPED", sep="!", red=True, bold=True)
+        terminalreporter.write_line(SKIPPED)
 
 
 @pytest.fixture(scope="session")
 def booted() -> Iterator[Machine]:
-    """With ASL_VM=NAME it is the machine of that name, left running and used again by the next run, which saves booting it."""
-    named = os.environ.get("ASL_VM")
+    """With ASL_VM_KEEP=NAME it is the machine of that name, left running and used again by the next run, which saves booting it."""
+    named = os.environ.get("ASL_VM_KEEP")
     # Another checkout may run its own at the same time.
     machine = Machine(named or f"suite-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}")
     try:
@@ -91,17 +145,17 @@ def crash(booted: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
         booted.pour(image, name)
         image.unlink()
     prepare(booted)
-    sh(booted, "modprobe zfs; for d in vdb vdc vdd; do blockdev --rereadpt /dev/$d; done; udevadm settle")
+    sh(booted, "modprobe zfs; for d in vdb vdc vdd vde; do blockdev --rereadpt /dev/$d; done; udevadm settle")
     booted.save(CRASH)
     return booted
 
 
 @pytest.fixture
 def crashed(crash: Machine) -> Machine:
-    """Right after that: ``tank``, on the disks one and two, of another host, and ``rescuepool`` on three, exported."""
+    """Right after that; see DISKS."""
     if not crash.alive():
         crash.revive()
     crash.reset(CRASH)
-    if os.environ.get("ASL_VM"):  # saved with the tools of some earlier run
+    if os.environ.get("ASL_VM_KEEP"):  # saved with the tools of some earlier run
         prepare(crash)
     return crash

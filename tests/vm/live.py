@@ -78,6 +78,12 @@ def recipe(suite: str) -> dict[str, object]:
     }  # fmt: skip
 
 
+def cached(suite: str = "trixie") -> bool:
+    """Whether the medium of SUITE can be had without building its root."""
+    archive = cache("vm", f"{root.name(root.recipe(suite))}.tar")
+    return archive.exists() or (archive.parent / root.name(recipe(suite)) / "filesystem.squashfs").exists()
+
+
 def medium(suite: str = "trixie", layers: Sequence[Path] = ()) -> Medium:
     """The medium of a Debian SUITE with further squashfs LAYERS, the last one on top; what is not in the cache is built."""
     need_tools()

@@ -248,6 +248,10 @@ class Machine:
             time.sleep(0.5)
         raise RigError(f"the machine {self.project} did not answer over SSH within {BOOT_SECONDS} s; see {self.console}")
 
+    def reconnect(self) -> None:
+        """Drop the connection that all commands share, as a network does."""
+        self._forget_connection()
+
     def _forget_connection(self) -> None:
         if (self.folder / "cp").exists():
             run(["ssh", "-F", "none", "-o", f"ControlPath={self.folder / 'cp'}", "-O", "exit", "root@127.0.0.1"], check=False, timeout=20)
