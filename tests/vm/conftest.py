@@ -28,7 +28,8 @@ DISKS = {"one": "256M", "two": "256M", "three": "256M", "four": "640M"}
 BY_ID = "/dev/disk/by-id/virtio"
 HOSTID = 0x0BADCAFE
 CRASH = "crash"
-WRITER = "nohup sh -c 'while :; do cat /usr/bin/python3 > /tank/file; sync; done' > /dev/null 2>&1 &"
+# Not `sync`, which would end the log trees of btrfs as well.
+WRITER = "nohup sh -c 'while :; do cat /usr/bin/python3 > /tank/file; zpool sync tank; done' > /dev/null 2>&1 &"
 FILESYSTEMS = {"ext4": "/dev/vde1", "xfs": "/dev/vde2", "btrfs": "/dev/vde3"}
 MAKE = f"""
 set -e
@@ -48,7 +49,8 @@ printf 'label: gpt\\n,120MiB\\n,320MiB\\n,\\n' | sfdisk -q {BY_ID}-four; udevadm
 modprobe -a xfs btrfs
 for each in ext4:1 xfs:2 btrfs:3; do
   kind=${{each%:*}}; part=/dev/vde${{each#*:}}
-  mkfs.$kind -q $part; mkdir -p /c/$kind; mount $part /c/$kind
+  mkfs.$kind -q $part; mkdir -p /c/$kind
+  if [ $kind = btrfs ]; then mount -o commit=300 $part /c/$kind; else mount $part /c/$kind; fi  # its log tree lives until the next commit
   cp -r /usr/lib/python3.*/json /usr/bin/gzip /c/$kind/; truncate -s 1M /c/$kind/sparse; echo tail >> /c/$kind/sparse
 done
 sync
