@@ -49,10 +49,14 @@ def differs(report: dict[str, Any]) -> bool:
 
 
 def write(report: dict[str, Any]) -> None:
-    """Put both files in place, the mode last: who waits for it finds the report beside it. Raises Unavailable (RUN_DIR)."""
+    """Put both files in place, the mode last: who waits for it finds the report beside it. Raises Unavailable (RUN_DIR).
+
+    Where the overlay came with the medium, /run is empty after a boot: then this makes what the contract names there.
+    """
     folder = paths.run()
     try:
         os.makedirs(folder, mode=0o755, exist_ok=True)
+        os.makedirs(paths.run("sockets"), mode=0o700, exist_ok=True)
         system.replace_file(paths.run("preflight.json"), _bytes({key: value for key, value in report.items() if key != "changed"}))
         system.replace_file(paths.run("mode"), f"{report['mode']}\n".encode("ascii"))
     except OSError as error:
