@@ -87,11 +87,13 @@ def test_laying_the_same_overlay_on_a_root_made_of_it_finds_only_what_is_volatil
     config = {"asl.conf": b"mode = local\n"}
     root, unpacked = tmp_path / "root", tmp_path / "bundle"
     with tarfile.open(fileobj=io.BytesIO(made(packed, config, bundle.machine()))) as tar:
-        tar.extractall(root, filter="tar")
+        tar.extraction_filter = getattr(tarfile, "tar_filter", None)  # came with Python 3.11.4
+        tar.extractall(root)
     with (tmp_path / "bundle.tar.gz").open("wb") as file:
         bundle.write(packed, file)
     with tarfile.open(tmp_path / "bundle.tar.gz") as tar:
-        tar.extractall(unpacked, filter="tar")
+        tar.extraction_filter = getattr(tarfile, "tar_filter", None)  # came with Python 3.11.4
+        tar.extractall(unpacked)
     (tmp_path / "asl.conf").write_bytes(config["asl.conf"])
     (root / "run").mkdir()
     argv = ["lay", "--bundle", str(unpacked), "--root", str(root), "--conf", f"asl.conf={tmp_path / 'asl.conf'}", "--no-services"]
