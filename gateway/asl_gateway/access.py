@@ -41,7 +41,7 @@ class Access:
         given = request.headers.getlist("authorization")
         if not given:
             return None
-        scheme, _, token = given[0].partition(" ")
+        scheme, _space, token = given[0].partition(" ")
         if len(given) > 1 or scheme.lower() != "bearer":
             raise BadToken("the request has no Bearer token", reason="TOKEN_INVALID", hint="send Authorization: Bearer TOKEN")
         self.reload()

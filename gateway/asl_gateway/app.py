@@ -74,7 +74,7 @@ class Gateway:
 
     async def missing(self, request: Request) -> Response:
         """Packed digests in, a bitmap out."""
-        domain, _ = self._domain(request, ADD)
+        domain, _claims = self._domain(request, ADD)
         packed = await bodies.whole(request, 32 * MOST_DIGESTS, self.settings.request_idle)
         if len(packed) % 32:
             raise Usage(f"{len(packed)} bytes are no whole number of digests", reason="BAD_BODY", hint="send 32 bytes each")
@@ -105,7 +105,7 @@ class Gateway:
     async def listing(self, request: Request) -> Response:
         """A page of names."""
         folder = request.path_params["folder"]
-        domain, _ = self._domain(request, READ)
+        domain, _claims = self._domain(request, READ)
         if folder in reads.SINGLE:
             return await reads.get(request, domain, reads.SINGLE[folder])
         if folder not in reads.FOLDERS:
@@ -114,7 +114,7 @@ class Gateway:
 
     async def seal(self, request: Request) -> Response:
         """Seal a snapshot; the receipt."""
-        domain, _ = self._domain(request, ADD)
+        domain, _claims = self._domain(request, ADD)
         body = await self._about(request)
         snapshot, new = await run_in_threadpool(domain.seal, body)
         if new:
@@ -123,7 +123,7 @@ class Gateway:
 
     async def find(self, request: Request) -> Response:
         """The receipt of the snapshot that has just this content, these sources and labels."""
-        domain, _ = self._domain(request, ADD, READ)
+        domain, _claims = self._domain(request, ADD, READ)
         body = await self._about(request)
         snapshot = await run_in_threadpool(domain.find, body)
         if snapshot is None:
@@ -132,7 +132,7 @@ class Gateway:
 
     async def known(self, request: Request) -> Response:
         """Whether a snapshot of these sources with these labels is sealed; nothing else about it."""
-        domain, _ = self._domain(request, ADD, READ)
+        domain, _claims = self._domain(request, ADD, READ)
         body = await self._about(request)
         return document({"known": await run_in_threadpool(domain.knows, body)})
 

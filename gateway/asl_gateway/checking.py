@@ -52,7 +52,7 @@ class Checker:
                 self._known[block_id] = places
                 self._count += len(places)
             while self._count > _REMEMBERED:
-                _, dropped = self._known.popitem(last=False)
+                _block_id, dropped = self._known.popitem(last=False)
                 self._count -= len(dropped)
 
     def check_segment(self, data: bytes, backend: Reads) -> list[bytes]:
@@ -72,7 +72,7 @@ class Checker:
             good = self._single(digest, location[0], backend) if len(location) == 1 else False
             if not good and _digest(location, backend) != digest:
                 raise Invalid(f"the segment is wrong about artifact {digest.hex()}", reason="SEGMENT_WRONG", digest=digest.hex())
-        return [bytes(digest) for digest, _ in entries]
+        return [bytes(digest) for digest, _extents in entries]
 
     def _have(self, block_id: BlockID, backend: Reads) -> bool:
         try:

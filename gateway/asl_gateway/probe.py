@@ -10,6 +10,7 @@ range, list      bytes and names come back as they were put; a list begins behin
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -70,7 +71,7 @@ class _Trial:
     def create_only(self) -> bool:
         key = self._keys[0]
         self._s3.put_object(**self._where, Key=key, Body=b"first", IfNoneMatch="*")
-        again = lambda: self._s3.put_object(**self._where, Key=key, Body=b"second", IfNoneMatch="*")  # noqa: E731
+        again = functools.partial(self._s3.put_object, **self._where, Key=key, Body=b"second", IfNoneMatch="*")
         return self._refused(again, "412", "PreconditionFailed") and self._read(key) == b"first"
 
     def digest(self) -> bool:

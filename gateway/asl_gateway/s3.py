@@ -64,7 +64,7 @@ class Bucket:
 
     def __init__(self, settings: Settings) -> None:
         self.location, self.spool = settings.place, settings.spool or ""
-        self.bucket, _, prefix = settings.place[len("s3://") :].partition("/")
+        self.bucket, _slash, prefix = settings.place[len("s3://") :].partition("/")
         self.prefix = f"{prefix}/" if prefix else ""
         self._retention = settings.s3_retention_days
         self.client = client(settings)

@@ -43,7 +43,7 @@ class Settings:
 
 
 def _listen(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
+    host, _colon, port = text.rpartition(":")
     if not port.isdigit() or not 0 <= int(port) < 65536:
         raise ValueError("must be an address and a port, such as 0.0.0.0:8443 or [::]:8443")
     return host.strip("[]") or "0.0.0.0", int(port)

@@ -98,4 +98,3 @@ async def _receive(request: Request, upload: Upload, idle: float) -> None:
 def _answer(kind: str, digest: bytes, new: bool, headers: dict[str, str]) -> Response:
     value = {"name": f"{kind}/{digest.hex()}", "created": new}
     return document(value, 201 if new else 200, {"Upload-Complete": "?1", **headers})
-

@@ -14,7 +14,7 @@ description:
     and learns one when its fingerprint is the one that was read from the console.
   - Works on the control node and does not log in. Your own C(known_hosts) is left alone.
 author:
-  - The asl.rescue contributors (@asl-rescue)
+  - The asl.rescue contributors (!UNKNOWN)
 extends_documentation_fragment:
   - asl.rescue._attributes
   - ansible.builtin.action_common_attributes.flow

@@ -15,7 +15,7 @@ description:
   - The same overlay with the same settings gives the same files, bit for bit, with the same version of C(mksquashfs).
   - Speaks to no host.
 author:
-  - The asl.rescue contributors (@asl-rescue)
+  - The asl.rescue contributors (!UNKNOWN)
 extends_documentation_fragment:
   - asl.rescue._attributes
   - ansible.builtin.action_common_attributes.flow

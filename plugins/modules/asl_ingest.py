@@ -16,7 +16,7 @@ description:
   - A finished result is handed out once. The next call after that starts a new run, which finds an unchanged source unchanged.
   - A crashed disk is only ever read.
 author:
-  - The asl.rescue contributors (@asl-rescue)
+  - The asl.rescue contributors (!UNKNOWN)
 extends_documentation_fragment:
   - asl.rescue._attributes
   - asl.rescue._carried

@@ -16,7 +16,7 @@ description:
     validated before anything is replaced, and an interrupted run is finished by the next one.
   - With O(state=absent) everything that was laid is removed again, with the state the tools made. Files that others put there stay.
 author:
-  - The asl.rescue contributors (@asl-rescue)
+  - The asl.rescue contributors (!UNKNOWN)
 extends_documentation_fragment:
   - asl.rescue._attributes
   - asl.rescue._carried

@@ -17,7 +17,7 @@ description:
     unsafe is refused with a stable RV(reason) and the way out.
   - Never forces a pool out, never repairs one, and never imports one that another system is writing.
 author:
-  - The asl.rescue contributors (@asl-rescue)
+  - The asl.rescue contributors (!UNKNOWN)
 extends_documentation_fragment:
   - asl.rescue._attributes
   - asl.rescue._carried

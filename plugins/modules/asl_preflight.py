@@ -15,7 +15,7 @@ description:
   - Only reads. No disk is opened for writing, nothing is mounted or imported, and no tool of ZFS is run.
   - Returns everything it saw, also when it fails.
 author:
-  - The asl.rescue contributors (@asl-rescue)
+  - The asl.rescue contributors (!UNKNOWN)
 extends_documentation_fragment:
   - asl.rescue._attributes
   - asl.rescue._carried

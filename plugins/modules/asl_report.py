@@ -18,7 +18,7 @@ description:
     C(intake_result) and C(verify_result), from the variables of each host.
   - Run it once for a play, with C(run_once).
 author:
-  - The asl.rescue contributors (@asl-rescue)
+  - The asl.rescue contributors (!UNKNOWN)
 extends_documentation_fragment:
   - asl.rescue._attributes
   - ansible.builtin.action_common_attributes.flow

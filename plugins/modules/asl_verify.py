@@ -13,7 +13,7 @@ description:
   - Reads what a snapshot reaches, on the host or wherever its store is at hand, and holds every byte against its digest.
   - Nothing is changed, neither on the host nor in the store.
 author:
-  - The asl.rescue contributors (@asl-rescue)
+  - The asl.rescue contributors (!UNKNOWN)
 extends_documentation_fragment:
   - asl.rescue._attributes
   - asl.rescue._carried

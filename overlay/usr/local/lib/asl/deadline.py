@@ -95,7 +95,7 @@ def in_children(functions: Mapping[str, Callable[[], Any]], seconds: float, *, j
                     running[child.handle] = child
                     selector.register(child.handle, selectors.EVENT_READ)
                 first = min(child.began for child in running.values())
-                for key, _ in selector.select(max(0.0, first + seconds - time.monotonic())):
+                for key, _events in selector.select(max(0.0, first + seconds - time.monotonic())):
                     child = running[key.fd]
                     data = os.read(key.fd, 1 << 16)
                     child.data += data

@@ -73,7 +73,7 @@ def resolve(host: str, port: int) -> list[Address]:
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise unreachable("ENDPOINT_DNS", f"the name {host} cannot be resolved: {why}") from error
     addresses: list[Address] = []
-    for family, _, _, _, address in found:
+    for family, _kind, _protocol, _name, address in found:
         if (int(family), address) not in addresses:
             addresses.append((int(family), address))
     return addresses

@@ -321,7 +321,7 @@ def _udev(devno: Optional[str], root: str) -> dict[str, str]:
     """What udev recorded of a device (its ``E:KEY=VALUE`` lines)."""
     text = read_text(f"/run/udev/data/b{devno}", root) if devno else None
     pairs = (line[2:].partition("=") for line in (text or "").splitlines() if line.startswith("E:"))
-    return {key: value for key, _, value in pairs}
+    return {key: value for key, _equals, value in pairs}
 
 
 def _page80(disk: str, root: str) -> Optional[str]:

@@ -96,7 +96,7 @@ def read(token: str) -> Claims:
     try:
         if not token.startswith(PREFIX) or len(token) > LONGEST:
             raise ValueError("no token")
-        body, _, _ = token[len(PREFIX) :].partition(".")
+        body = token[len(PREFIX) :].partition(".")[0]
         value = canonical.decode(_decode(body), "a token")
         claims = Claims(value["domain"], tuple(value["verbs"]), value["expires"], value["id"], value["key"])
         if claims.document() != value or not isinstance(claims.expires, int) or not all(isinstance(each, str) for each in claims.verbs):
@@ -109,7 +109,7 @@ def read(token: str) -> Claims:
 def verify(keys: Mapping[str, bytes], token: str, now: float) -> Claims:
     """The claims of TOKEN, when one of KEYS signed it and it holds at NOW. Raises BadToken (TOKEN_INVALID, TOKEN_EXPIRED)."""
     claims = read(token)
-    signed, _, mac = token.rpartition(".")
+    signed, _dot, mac = token.rpartition(".")
     key = keys.get(str(claims.key), b"")
     try:
         given = _decode(mac)

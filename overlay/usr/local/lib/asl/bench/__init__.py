@@ -31,8 +31,8 @@ RECORDS, ASKED = 200_000, 20_000
 def material() -> memoryview:
     """PIECE bytes in memory that was touched: half noise, half text that shrinks."""
     rng = random.Random(1)
-    words = [b"%x " % rng.getrandbits(20) for _ in range(300)]
-    text = b"".join(rng.choice(words) for _ in range(PIECE // 10))[: PIECE // 2]
+    words = [b"%x " % rng.getrandbits(20) for _word in range(300)]
+    text = b"".join(rng.choice(words) for _word in range(PIECE // 10))[: PIECE // 2]
     view = memoryview(mmap.mmap(-1, PIECE))
     view[: len(text)] = text
     view[len(text) :] = rng.randbytes(PIECE - len(text))
@@ -74,8 +74,8 @@ def processor(chosen: Kernel) -> dict[str, Any]:
 def look_ups(chosen: Kernel) -> int:
     """Digests a second that are not there, asked of eight segments with filters."""
     rng, segments = random.Random(2), []
-    for _ in range(8):
-        records = b"".join(sorted(rng.randbytes(44) for _ in range(RECORDS // 8)))
+    for _part in range(8):
+        records = b"".join(sorted(rng.randbytes(44) for _record in range(RECORDS // 8)))
         made = chosen.filter(records, 64 * (RECORDS // 8 * 12 // 512 + 1))
         segments.append(Mapped(made + records, len(made), RECORDS // 8, 0, len(made)))
     table, asked = chosen.table(segments), rng.randbytes(32 * ASKED)

@@ -55,7 +55,7 @@ def table(rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> str
 def fields(pairs: Sequence[tuple[str, object]]) -> str:
     """Name and value in two columns; pairs without a value are left out."""
     shown = [(name, value) for name, value in pairs if value not in (None, "", [], {})]
-    width = max((len(name) for name, _ in shown), default=0)
+    width = max((len(name) for name, _value in shown), default=0)
     return "\n".join(f"{name.ljust(width)}  {printable(value)}" for name, value in shown)
 
 

@@ -58,7 +58,7 @@ def parse_header(data: Buffer) -> tuple[Optional[int], int, int]:
     if len(data) >= UNTAGGED.size and data[0] == 0:
         return None, UNTAGGED.size, UNTAGGED.unpack_from(data)[1]
     if len(data) >= TAGGED.size and data[0] == 1:
-        _, tag, length = TAGGED.unpack_from(data)
+        _flag, tag, length = TAGGED.unpack_from(data)
         return tag, TAGGED.size, length
     raise Damaged("these bytes are not an encoded artifact", reason="BAD_ARTIFACT")
 

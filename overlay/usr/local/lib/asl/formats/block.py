@@ -76,7 +76,7 @@ def decode_header(data: artifact.Buffer) -> Header:
     """The header that DATA begins with. Raises Damaged, and Unsupported for a newer version, encoding or sealing."""
     if len(data) < HEADER.size or data[:8] != MAGIC:
         raise Damaged("not an ASRBLK01 block", reason="BAD_BLOCK")
-    _, version, kind, encoding, sealing, size, frame_size, part_offset, part_of = HEADER.unpack_from(data)
+    _magic, version, kind, encoding, sealing, size, frame_size, part_offset, part_of = HEADER.unpack_from(data)
     if version > VERSION or encoding > ZSTD or sealing or kind > PART:
         raise Unsupported(f"a block of version {version}, kind {kind}, encoding {encoding}, sealing {sealing} is newer than this engine")
     if size != HEADER.size or version != VERSION:
@@ -94,7 +94,7 @@ def decode_trailer(data: artifact.Buffer, size: int) -> Trailer:
     """The trailer, from DATA that ends where the block of SIZE bytes ends. Checks rules 1 and 2. Raises Damaged."""
     if len(data) < TRAILER.size or data[-8:] != END:
         raise Damaged("a block that does not end with ASRBEND1", reason="BAD_BLOCK")
-    plain, body, frames, artifacts, crc, _, _ = TRAILER.unpack_from(data, len(data) - TRAILER.size)
+    plain, body, frames, artifacts, crc, _reserved, _end = TRAILER.unpack_from(data, len(data) - TRAILER.size)
     trailer = Trailer(plain, body, frames, artifacts, crc)
     if HEADER.size + body + trailer.tables + TRAILER.size != size:
         raise Damaged("a block whose areas do not fill it", reason="BAD_BLOCK")
@@ -114,7 +114,7 @@ def artifacts(plain: memoryview, offsets: Sequence[int]) -> Iterator[tuple[int, 
     if len(plain) and (not offsets or offsets[0]):
         raise Damaged("a block whose content begins before its first artifact", reason="BAD_BLOCK")
     for offset, end in zip(offsets, [*offsets[1:], len(plain)]):
-        _, start, length = artifact.parse_header(plain[offset : offset + artifact.TAGGED.size])
+        _tag, start, length = artifact.parse_header(plain[offset : offset + artifact.TAGGED.size])
         if offset + start + length != end:
             raise Damaged(f"the artifact at offset {offset} of a block does not end where the next begins", reason="BAD_BLOCK")
         yield offset, plain[offset:end]

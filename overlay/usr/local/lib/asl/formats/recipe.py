@@ -67,14 +67,14 @@ def decode(payload: bytes) -> Node:
     """The node in PAYLOAD; every rule is checked. Raises Damaged or Unsupported."""
     if len(payload) < NODE.size:
         raise _bad("too short")
-    version, level, _, count, size = NODE.unpack_from(payload)
+    version, level, _reserved, count, size = NODE.unpack_from(payload)
     if version > VERSION:
         raise Unsupported(f"a recipe of version {version}; this engine knows {VERSION}")
     if version < VERSION:
         raise _bad(f"of version {version}, which there never was")
     entries: list[Entry] = []
     at = NODE.size
-    for _ in range(count):
+    for _each in range(count):
         if at + WORD.size > len(payload):
             raise _bad("cut short")
         (word,) = WORD.unpack_from(payload, at)

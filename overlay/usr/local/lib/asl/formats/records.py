@@ -84,7 +84,7 @@ class Tombstone(NamedTuple):
         """Raises Damaged for a payload of another shape."""
         if len(payload) < _STONE.size:
             raise Damaged("a TOMBSTONE record is too short", reason="BAD_LOG")
-        domain_id, _, size = _STONE.unpack_from(payload)
+        domain_id, _reserved, size = _STONE.unpack_from(payload)
         end = _STONE.size + size
         if len(payload) != end + (_U64.size if lift else 0):
             raise Damaged("a TOMBSTONE record has a wrong length", reason="BAD_LOG")
@@ -108,7 +108,7 @@ class Anchor(NamedTuple):
         """Raises Damaged for a payload that is too short."""
         if len(payload) < _ANCHOR.size:
             raise Damaged("a SNAPSHOT_ANCHOR record is too short", reason="BAD_LOG")
-        snapshot_id, domain_id, _, root = _ANCHOR.unpack_from(payload)
+        snapshot_id, domain_id, _reserved, root = _ANCHOR.unpack_from(payload)
         return cls(snapshot_id, root, payload[_ANCHOR.size :], domain_id)
 
 

@@ -149,7 +149,7 @@ def layout(data: Mapped, size: int) -> Layout:
 
 def location(data: Mapped, shape: Layout, index: int) -> Location:
     """The location in record INDEX. Raises Damaged for an ordinal or an extent that does not exist (rule 5)."""
-    _, block, offset, length = RECORD.unpack_from(data, shape.records + index * RECORD.size)
+    _digest, block, offset, length = RECORD.unpack_from(data, shape.records + index * RECORD.size)
     if block != MANY:
         return (Extent(_block(data, shape, block), offset, length),)
     if not 0 < length <= shape.extent_count or offset > shape.extent_count - length:
@@ -183,11 +183,11 @@ def entries(data: Mapped, shape: Layout) -> Iterator[tuple[Digest, Location]]:
 def check(data: Mapped) -> Layout:
     """Check every rule on the whole segment DATA. Raises Damaged or Unsupported."""
     shape = layout(data, len(data))
-    magic, _, _, crc = FOOTER.unpack_from(data, shape.end)
+    magic, _version, _reserved, crc = FOOTER.unpack_from(data, shape.end)
     if magic != MAGIC or zlib.crc32(data[:-4]) != crc:
         raise Damaged("a segment whose checksum does not fit", reason="BAD_SEGMENT")
     last = b""
-    for digest, _ in entries(data, shape):
+    for digest, _location in entries(data, shape):
         if digest <= last:
             raise Damaged("a segment whose records are not in order", reason="BAD_SEGMENT")
         last = digest

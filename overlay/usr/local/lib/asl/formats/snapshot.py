@@ -158,7 +158,7 @@ class Checkpoint:
             same = found.encode() == data
         except (TypeError, ValueError) as error:
             raise Damaged(f"a snapshot file that makes no sense: {error}", reason="BAD_SNAPSHOT") from error
-        numbers = [number for number, _ in found.segments] + [each for stone in found.tombstones for each in stone[::2]] + list(found.pins)
+        numbers = [each[0] for each in found.segments] + [each for stone in found.tombstones for each in stone[::2]] + list(found.pins)
         if not same or not all(_is(number, int) for number in numbers):
             raise Damaged("a snapshot file that makes no sense: a number or a digest is none", reason="BAD_SNAPSHOT")
         return found

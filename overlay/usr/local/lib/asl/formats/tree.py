@@ -125,7 +125,7 @@ def decode(payload: bytes) -> Node:
     """The node in PAYLOAD; every rule is checked. Raises Damaged or Unsupported."""
     if len(payload) < NODE.size:
         raise _bad("too short")
-    version, level, _, count = NODE.unpack_from(payload)
+    version, level, _reserved, count = NODE.unpack_from(payload)
     if version > VERSION:
         raise Unsupported(f"a tree of version {version}; this engine knows {VERSION}")
     if version < VERSION:
@@ -145,7 +145,7 @@ def decode(payload: bytes) -> Node:
 
 def _decode_leaf(payload: bytes, count: int) -> Node:
     entries, at = [], NODE.size
-    for _ in range(count):
+    for _each in range(count):
         size = struct.unpack_from("<I", payload, at)[0] + 4
         if size < ENTRY.size or at + size > len(payload):
             raise _bad("with an entry that does not fit")
@@ -157,14 +157,14 @@ def _decode_leaf(payload: bytes, count: int) -> Node:
 
 
 def _decode_entry(data: bytes) -> Entry:
-    (_, kind, flags, content, mode, uid, gid, mtime_s, mtime_ns, size, major, minor, digest, name_size, target_size, xattr_count) = (
+    (_size, kind, flags, content, mode, uid, gid, mtime_s, mtime_ns, size, major, minor, digest, name_size, target_size, xattr_count) = (
         ENTRY.unpack_from(data)
     )
     at = ENTRY.size + name_size
     name, target = data[ENTRY.size : at], data[at : at + target_size]
     at += target_size
     xattrs = []
-    for _ in range(xattr_count):
+    for _each in range(xattr_count):
         key_size, value_size = XATTR.unpack_from(data, at)
         at += XATTR.size
         xattrs.append((data[at : at + key_size], data[at + key_size : at + key_size + value_size]))
@@ -178,7 +178,7 @@ def _decode_entry(data: bytes) -> Entry:
 
 def _decode_upper(payload: bytes, level: int, count: int) -> Node:
     branches, at = [], NODE.size
-    for _ in range(count):
+    for _each in range(count):
         digest, below, name_size = CHILD.unpack_from(payload, at)
         at += CHILD.size
         if at + name_size > len(payload):

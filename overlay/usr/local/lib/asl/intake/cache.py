@@ -113,7 +113,7 @@ class FileCache:
             with contextlib.suppress(OSError), open(path, "rb") as file:
                 if file.read(HEADER.size) == HEADER.pack(MAGIC, self._key):
                     stream = _Stream(file)
-                    for _, _, known in stream.rest():
+                    for _order, _path, known in stream.rest():
                         if known.content != tree.NONE:
                             yield known.digest
 

@@ -203,7 +203,7 @@ class Chunker:
             self._slabs.give(slab)
         at = 0
         for item in items:
-            if item is None or type(item) is _Whole:
+            if item is None or isinstance(item, _Whole):
                 digest = Digest(digests[at * 32 : at * 32 + 32])
                 length = spans[2 * at + 1] - spans[2 * at]
                 at += 1
@@ -211,12 +211,12 @@ class Chunker:
                     self._recipe.add(Entry(recipe.DATA, length, digest))
                 else:
                     item.done(digest)
-            elif type(item) is Entry:
+            elif isinstance(item, Entry):
                 self._recipe.add(item)
             elif isinstance(item, RecipeBuilder):
                 self._recipe = item
             else:
-                item()  # type: ignore[operator]
+                item()
 
     def _count(self, spans: array[int], new: bytes) -> None:
         sizes = [end - start for start, end in zip(spans[::2], spans[1::2])]

@@ -60,7 +60,7 @@ class Ledger:
 
     def _take_over(self, state: Mapping[str, Any]) -> None:
         areas = [(int(start), int(end), str(status)) for start, end, status in state["areas"]]
-        if any(status not in (FAILED, UNSCRAPED, BAD) for _, _, status in areas):
+        if any(status not in (FAILED, UNSCRAPED, BAD) for _start, _end, status in areas):
             raise Damaged("a rescue state with an unknown status", reason="BAD_RESCUE_STATE")
         known = RescueMap.of(self.map.size, areas)
         stretches = []

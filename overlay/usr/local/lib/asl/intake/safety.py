@@ -16,7 +16,7 @@ from asl.zfs import ask
 def refuse_store_on_source(spec: str, store: str) -> None:
     """Raise Refused when the store's file system lies on the device that SPEC (device:… or fs:…) reads, or on a part of it; or on the
     pool whose dataset it reads (zfs:… or fs:zfs:…)."""
-    scheme, _, path = spec.partition(":")
+    scheme, _colon, path = spec.partition(":")
     if scheme not in ("device", "fs", "zfs") or "://" in store:
         return
     dataset = ask.mounted_on(store)

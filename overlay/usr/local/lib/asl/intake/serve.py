@@ -93,7 +93,7 @@ def _may_leave() -> bool:
 
 
 def _wait(bell: Optional[socket.socket]) -> None:
-    ready, _, _ = select.select([bell] if bell else [], [], [], LOOK)
+    ready = select.select([bell] if bell else [], [], [], LOOK)[0]
     for each in ready:
         each.recv(16)
 

@@ -145,4 +145,4 @@ class NativeMerge(PythonMerge):
 
     def used(self) -> list[int]:
         pairs = sorted((ordinal, block) for block, ordinal in enumerate(self._numbers) if ordinal != MANY)
-        return [block for _, block in pairs]
+        return [block for _ordinal, block in pairs]

@@ -107,14 +107,14 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
 
 def open_library(path: Path) -> NativeKernel:
     """The kernel in the library at ``path``, tried out against the Python kernel. Raises Unusable."""
+    here = machine = os.uname().machine
     try:
         machine = _elf_machine(path)
         library = ctypes.CDLL(str(path))  # CDLL: other threads run Python while C works
     except FileNotFoundError:
         raise Unusable(f"{path} is absent") from None
     except OSError as error:
-        here = os.uname().machine
-        if path.is_file() and machine != here:
+        if machine != here:
             raise Unusable(f"{path} is built for {machine}, this machine is {here}") from error
         raise Unusable(f"{path} cannot be loaded: {error}") from error
     try:
@@ -134,7 +134,7 @@ def _elf_machine(path: Path) -> str:
         head, size = file.read(ELF64.size), os.fstat(file.fileno()).st_size
     if len(head) < ELF64.size or head[:4] != b"\x7fELF":
         raise Unusable(f"{path} is not a library")
-    _, kind, order, machine, table, entry, entries = ELF64.unpack(head)
+    _magic, kind, order, machine, table, entry, entries = ELF64.unpack(head)
     if (kind, order) == (2, 1) and table + entry * entries > size:  # the section table lies at the end of the file
         raise Unusable(f"{path} is incomplete")
     return ELF_MACHINES.get(machine, f"ELF machine {machine}")
@@ -172,7 +172,7 @@ def pin(data: Buffer) -> tuple[object, Any, int]:
     """(holder, address or the bytes themselves, length in bytes): the memory keeps its place while the holder lives.
 
     TypeError for objects without memory in one piece."""
-    if type(data) is bytes:
+    if isinstance(data, bytes):
         return data, data, len(data)
     size = data.nbytes if isinstance(data, memoryview) else len(data)
     if size:

@@ -231,7 +231,7 @@ def _first_chunk(window: bytes, params: ChunkParams) -> int:
     bits = params.average.bit_length() - 1
     end, state = _scan(window, params.minimum, min(params.average, len(window)), 0, _top(bits + 2))
     if not end:
-        end, _ = _scan(window, params.average, len(window), state, _top(bits - 2))
+        end, _state = _scan(window, params.average, len(window), state, _top(bits - 2))
     if not end and len(window) == params.maximum:
         end = params.maximum
     return end

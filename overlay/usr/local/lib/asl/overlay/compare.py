@@ -121,7 +121,7 @@ def _strangers(entry: Entry, contract: Contract, wanted: dict[str, Line], root: 
     """What stands at or beside ENTRY and was not laid."""
     known = {each.path for each in contract.entries}
     if entry.type == "tree":
-        folders = {path for path, _ in directories(contract, wanted)}
+        folders = {path for path, _entry in directories(contract, wanted)}
         for path in _below(root, entry.path):
             if path not in wanted and path not in folders and path != LAID_INDEX:
                 yield Deviation(path, "state" if "__pycache__" in path or path.endswith(".pyc") else "extra")

@@ -115,7 +115,7 @@ def plan(source: Source, root: Root) -> list[Step]:
 
 def missing_parents(source: Source, root: Root) -> list[str]:
     """Directories outside the contract that its paths need and that are not there, as /etc/systemd/system where there is no systemd."""
-    inside = {path for path, _ in directories(source.contract, [line.path for line in source.lines])}
+    inside = {path for path, _entry in directories(source.contract, [line.path for line in source.lines])}
     found: set[str] = set()
     for entry in source.contract.entries:
         parent = os.path.dirname(entry.path)

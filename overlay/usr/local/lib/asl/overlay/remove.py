@@ -79,7 +79,7 @@ def _refuse_mounts(contract: Contract, root: Root, ours: set[str]) -> None:
     """Nothing below a mount is ever removed. State itself may lie on a mounted memory; what is mounted inside of it is in the way, but for
     OURS, which an intake has mounted and its next run would unmount."""
     for entry in contract.of("state"):
-        for folder, names, _ in os.walk(root.at(entry.path)):
+        for folder, names, _files in os.walk(root.at(entry.path)):
             for where in (os.path.join(folder, name) for name in names):
                 if os.path.ismount(where) and os.path.realpath(where) not in ours:
                     what = f"cannot remove the overlay: something is mounted at {where}"

@@ -101,7 +101,7 @@ def stuck(root: str = "/") -> Optional[tuple[str, int]]:
     for pid in system.listing("/proc", root):
         if not pid.isdigit():
             continue
-        name, _, rest = (system.read_text(f"/proc/{pid}/stat", root) or "").partition("(")[2].rpartition(")")
+        name, _parenthesis, rest = (system.read_text(f"/proc/{pid}/stat", root) or "").partition("(")[2].rpartition(")")
         if name in _TOOLS and rest.split()[:1] == ["D"]:
             return name, int(pid)
     return None

@@ -95,7 +95,7 @@ def _decision(
     if choice is None:
         raise ValueError("a decision needs a configuration or a blocking condition")
     # Errors first, then warnings; within one severity the order in which they were found.
-    ordered = sorted((each for _, each in [*blocking, *findings]), key=lambda each: -SEVERITIES.index(each["severity"]))
+    ordered = sorted((each for _rule, each in [*blocking, *findings]), key=lambda each: -SEVERITIES.index(each["severity"]))
     candidate = pool.candidate.guid if choice.reason == "LOCAL_ELIGIBLE" and pool is not None and pool.candidate is not None else None
     return Decision(choice.mode, choice.reason, choice.rule, tuple(ordered), candidate)
 

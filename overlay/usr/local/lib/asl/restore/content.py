@@ -187,7 +187,7 @@ def content_differs(
     """True where restore_content() with these arguments would write. Refuses what it would refuse. Writes nothing."""
     if not device and not os.path.lexists(path):
         return True
-    fd, _ = targets.open_device(path, size, overwrite=overwrite, serial=serial) if device else targets.open_file(path, overwrite)
+    fd, _sink = targets.open_device(path, size, overwrite=overwrite, serial=serial) if device else targets.open_file(path, overwrite)
     try:
         if any(each.kind == LOST for each in ranges.recipe_ranges(store, digest, size)):
             return True

@@ -89,7 +89,7 @@ class ZfsSource(Source):
             return int(referenced) if referenced.isdigit() else None
         done = system.run(["zfs", "send", "-nP", *(_OPTIONS[flag] for flag in self.flags), self._found.name], 60.0)
         for line in done.stdout.decode("utf-8", "replace").splitlines():
-            word, _, number = line.partition("\t")
+            word, _tab, number = line.partition("\t")
             if word == "size" and number.isdigit():
                 return int(number)
         return None

@@ -46,7 +46,7 @@ def adoptable(backend: Reads, known: set[BlockID]) -> list[Entry]:
             continue
         block_id = BlockID(raw)
         try:
-            header, plain, _ = open_block(backend, block_id)
+            header, plain, _offsets = open_block(backend, block_id)
             if header.kind == block.PART:
                 parts.setdefault(header.part_of, []).append((header.part_offset, len(plain), block_id))
             else:

@@ -50,7 +50,7 @@ class BulkCheck:
         self._pool = ThreadPoolExecutor(jobs, "asl-check")
         self._limit = 2 * jobs
         self._memory: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
-        for _ in range(jobs):
+        for _job in range(jobs):
             self._memory.put(memoryview(mmap.mmap(-1, ROOM)))
         self._batch: list[Wanted] = []
         self._running: deque[Future[list[Wanted]]] = deque()
@@ -114,21 +114,21 @@ class BulkCheck:
         path = self._store.backend.path(name)
         try:
             if path is None or not self._store.is_plain(block_id, name):
-                return [wanted for _, wanted in chunks]
+                return [wanted for _extent, wanted in chunks]
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except (AslError, OSError):
-            return [wanted for _, wanted in chunks]
+            return [wanted for _extent, wanted in chunks]
         spans: array[int] = array("Q")
-        for extent, _ in chunks:
+        for extent, _wanted in chunks:
             start = block.HEADER.size + extent.offset
             spans.extend((start, start + extent.length))
         memory = self._memory.get()
         try:
-            good = kernel.load().verify(fd, spans, b"".join([wanted.digest for _, wanted in chunks]), memory)
+            good = kernel.load().verify(fd, spans, b"".join([wanted.digest for _extent, wanted in chunks]), memory)
         finally:
             self._memory.put(memory)
             os.close(fd)
-        return [wanted for (_, wanted), right in zip(chunks, good) if not right]
+        return [wanted for (_extent, wanted), right in zip(chunks, good) if not right]
 
 
 def _usual(extent: Extent, wanted: Wanted) -> bool:

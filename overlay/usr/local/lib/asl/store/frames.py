@@ -198,7 +198,7 @@ class FrameReader:
         size = self._backend.size(name)
         trailer = block.decode_trailer(self._backend.read(name, max(0, size - block.TRAILER.size), block.TRAILER.size), size)
         at = block.HEADER.size + trailer.body_size
-        sizes, _ = block.decode_tables(self._backend.read(name, at, trailer.tables), trailer)
+        sizes, _offsets = block.decode_tables(self._backend.read(name, at, trailer.tables), trailer)
         block.check_frames(header, trailer, sizes)
         starts = list(itertools.accumulate(sizes, initial=block.HEADER.size))
         return _Frames(trailer.plain_size, header.frame_size, starts)

@@ -155,7 +155,7 @@ class _OpenBlock:
     def end(self) -> None:
         """Let the thread write the tables and end by itself."""
         self._flush()
-        self._pieces.put(_End(self.plain_size, [offset for _, offset, _ in self.artifacts]))
+        self._pieces.put(_End(self.plain_size, [offset for _digest, offset, _length in self.artifacts]))
         self._pieces.put(None)
 
     def name(self) -> tuple[BlockID, int]:

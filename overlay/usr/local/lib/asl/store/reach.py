@@ -178,7 +178,7 @@ class Walk:
                 here = self._data(digest, entry.length, path, at)
             if not here:
                 sound = False
-                self._tainted.update(each for each, _ in stack)
+                self._tainted.update(each for each, _entries in stack)
             at += entry.length
         return sound
 

@@ -141,7 +141,7 @@ class Rebuild:
         for offset, data in block.artifacts(plain, offsets):
             digest = Digest(hashlib.sha256(data).digest())
             entries.setdefault(digest, (segment.Extent(block_id, offset, len(data)),))
-            tag, start, _ = artifact.parse_header(data)
+            tag, start, _length = artifact.parse_header(data)
             if tag == TAG_RECEIPT:
                 self._receipts[digest] = bytes(data[start:])
             elif tag == TAG_MANIFEST:
@@ -207,12 +207,12 @@ class Rebuild:
                 anchors.append(_Named(anchor.snapshot_id, About.decode(anchor.about)))
         lost = [] if self._whole else self._lost({each.about.receipt for each in anchors})
         self.result.from_receipts = len(lost)
-        expected, waiting = 1, iter(anchors)
+        expected = 1
         for record in kept:
             if record.kind != records.SNAPSHOT_ANCHOR:
                 yield record
                 continue
-            named = next(waiting)
+            named = anchors.pop(0)
             while expected < named.number and lost:
                 yield _Named(expected, lost.pop(0))
                 expected += 1

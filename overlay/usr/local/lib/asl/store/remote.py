@@ -205,7 +205,7 @@ class RemoteWriter(Writer):
             return
         while len(self._on_the_way) >= self._most_on_the_way:
             self._on_the_way.popleft().result()
-        tail = block.encode_tail(self._plain_size, self._plain_size, [offset for _, offset, _ in self._packed])
+        tail = block.encode_tail(self._plain_size, self._plain_size, [offset for _digest, offset, _length in self._packed])
         data = b"".join([block.Header().encode(), *self._parts, tail])
         self._parts, self._plain_size = [], 0
         sent = self._senders.submit(self._send_block, data)
@@ -235,7 +235,7 @@ class RemoteWriter(Writer):
             entries += [(digest, (segment.Extent(block_id, offset, length),)) for digest, offset, length in each.artifacts]
         data = segment.encode(entries, kernel.load().filter)
         self.gateway.put("segments", hashlib.sha256(data).digest(), data)
-        return [digest for digest, _ in entries]
+        return [digest for digest, _extents in entries]
 
     def _settle_segment(self) -> None:
         for digest in self._segments.popleft().result():
@@ -251,7 +251,7 @@ class RemoteWriter(Writer):
         for part in parts:
             header = block.Header(kind=block.PART, part_offset=at, part_of=digest).encode()
             data = b"".join((header, part, block.encode_tail(len(part), len(part), ())))
-            block_id, _ = self._send_block(data)
+            block_id, _sent = self._send_block(data)
             extents.append(segment.Extent(block_id, 0, len(part)))
             at += len(part)
         data = segment.encode([(digest, extents)], kernel.load().filter)

@@ -224,7 +224,7 @@ class Writer(Reader):
     def _append_made(self, make: Callable[[], Sequence[tuple[int, bytes]]]) -> None:
         """As _append_what(), within the lock. The records are made anew when another writer was first all the same: where a backend
         has no lock, create-only decides."""
-        for _ in range(MOST_RACES):
+        for _race in range(MOST_RACES):
             self._catch_up()
             try:
                 return self._append_locked(make())

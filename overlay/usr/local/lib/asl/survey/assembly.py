@@ -69,7 +69,7 @@ def _device(path: str, found: Sequence[Label], held_by: Sequence[str]) -> Option
     usable = [(each.valid, _number(each.config, "txg") or 0, -each.index, each.config) for each in found if each.config is not None]
     if not usable:
         return None
-    _, txg, _, config = max(usable, key=lambda each: each[:3])
+    _valid, txg, _index, config = max(usable, key=lambda each: each[:3])
     guid = _number(config, "guid")
     return _Device(
         path=path,

@@ -80,7 +80,7 @@ class _Reader:
     def list_of_pairs(self, depth: int) -> dict[str, Any]:
         if depth > MAX_DEPTH:
             raise _damaged(f"it is nested deeper than {MAX_DEPTH} levels")
-        version, _ = self._unpack(_LIST)
+        version, _flags = self._unpack(_LIST)
         if version != 0:
             raise _damaged(f"its version is {version}")
         pairs: dict[str, Any] = {}
@@ -119,12 +119,12 @@ class _Reader:
         if kind == NVLIST:
             return self.list_of_pairs(depth)
         self._enough(count, _SMALLEST_LIST)
-        return [self.list_of_pairs(depth) for _ in range(count)]
+        return [self.list_of_pairs(depth) for _each in range(count)]
 
     def _texts(self, kind: int, count: int) -> Any:
         if kind == STRING_ARRAY:
             self._enough(count, _COUNT.size)
-            return [self.text() for _ in range(count)]
+            return [self.text() for _each in range(count)]
         if kind == BYTE_ARRAY:
             return self._opaque(count).hex()
         return self.text() if kind == STRING else True
@@ -142,7 +142,7 @@ class _Reader:
         if again != count:
             raise _damaged(f"an array says {count} elements and then {again}")
         self._enough(count, _NUMBERS[kind][0].size)
-        return [self._number(kind) for _ in range(count)]
+        return [self._number(kind) for _each in range(count)]
 
     def _enough(self, count: int, size: int) -> None:
         if count > (self._end - self._at) // size:

@@ -149,7 +149,7 @@ def _gpt_entries(disk: Window, header: _Header, sector: int, problems: list[str]
     if zlib.crc32(data) != header.entries_checksum:
         problems.append("the GPT's entries do not match their checksum")
     for index in range(len(data) // size):
-        kind, own, first, last, _, name = _GPT_ENTRY.unpack_from(data, index * size)
+        kind, own, first, last, _attributes, name = _GPT_ENTRY.unpack_from(data, index * size)
         if kind == bytes(16):
             continue
         if last < first or first * sector >= disk.size:
@@ -170,11 +170,11 @@ def _gpt_entries(disk: Window, header: _Header, sector: int, problems: list[str]
 
 def _mbr(disk: Window, sector: int) -> Optional[Table]:
     entries = _mbr_entries(disk.exactly(0, 512))
-    if entries is None or not any(kind for _, kind, _, _ in entries):
+    if entries is None or not any(entry[1] for entry in entries):
         return None
     disk_id = struct.unpack_from("<I", disk.exactly(440, 4))[0]
     table = Table("mbr", f"{disk_id:08x}", sector)
-    for number, (_, kind, first, count) in enumerate(entries, start=1):
+    for number, (_flag, kind, first, count) in enumerate(entries, start=1):
         if kind == 0 or count == 0:
             continue
         if kind == 0xEE:
@@ -199,7 +199,7 @@ def _mbr_entries(data: bytes, *, link: bool = False) -> Optional[list[tuple[int,
     if data[510:512] != b"\x55\xaa":
         return None
     entries = [_ENTRY.unpack_from(data, 446 + 16 * index) for index in range(4)]
-    return entries if link or all(flag in (0, 0x80) and (kind == 0 or first > 0) for flag, kind, first, _ in entries) else None
+    return entries if link or all(flag in (0, 0x80) and (kind == 0 or first > 0) for flag, kind, first, _count in entries) else None
 
 
 def _mbr_partition(number: int, kind: int, start: int, size: int, disk_id: int) -> Partition:
@@ -216,10 +216,10 @@ def _logicals(disk: Window, base: int, sector: int, problems: list[str]) -> Iter
             problems.append(f"the chain of logical partitions breaks at sector {at}")
             return
         seen.add(at)
-        _, kind, first, count = entries[0]
+        _flag, kind, first, count = entries[0]
         if kind and count:
             yield _mbr_partition(number, kind, (at + first) * sector, count * sector, disk_id)
-        _, kind, following, _ = entries[1]
+        _flag, kind, following, _count = entries[1]
         if kind not in _EXTENDED:
             return
         at = base + following

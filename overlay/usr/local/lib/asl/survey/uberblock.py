@@ -100,7 +100,7 @@ def _order(ring: bytes, at: int) -> Optional[str]:
 
 
 def _parse(slot: bytes, order: str) -> Uberblock:
-    _, version, txg, guid_sum, timestamp = _HEAD[order].unpack_from(slot)
+    _magic, version, txg, guid_sum, timestamp = _HEAD[order].unpack_from(slot)
     software, magic, delay, settings, checkpoint = _TAIL[order].unpack_from(slot, _TAIL_AT)
     has = magic == MULTIHOST_MAGIC
     return Uberblock(

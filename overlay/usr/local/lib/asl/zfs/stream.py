@@ -38,7 +38,7 @@ def begin(data: bytes) -> Optional[Begin]:
         head = struct.unpack_from(order + "II", data) if len(data) >= RECORD else (None,)
         if head[0] != _BEGIN or struct.unpack_from(order + "Q", data, 8)[0] != _MAGIC:
             continue
-        version, created, kind, _, guid, origin = struct.unpack_from(order + "QQIIQQ", data, 16)
+        version, created, kind, _flags, guid, origin = struct.unpack_from(order + "QQIIQQ", data, 16)
         name = data[56:312].split(b"\0")[0].decode("utf-8", "surrogateescape")
         features = tuple(word for bit, word in _FEATURES.items() if version & bit)
         return Begin(name, guid, origin, created, KINDS.get(kind, str(kind)), features)

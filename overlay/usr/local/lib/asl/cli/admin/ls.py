@@ -89,7 +89,7 @@ def _row(path: bytes, entry: Entry) -> dict[str, Any]:
     if entry.type in (tree.CHARACTER, tree.BLOCK):
         row["device"] = list(entry.rdev)
     if entry.xattrs:
-        row["xattrs"] = [os.fsdecode(name) for name, _ in entry.xattrs]
+        row["xattrs"] = [os.fsdecode(name) for name, _value in entry.xattrs]
     return row
 
 

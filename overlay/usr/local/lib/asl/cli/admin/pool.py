@@ -125,7 +125,7 @@ def _store(document: dict[str, Any], init: bool, folder: str) -> None:
         document["actions"].append(f"make a store at {folder}" + ("" if began_mounted else " where there is none"))
         document["changed"] = True
         if not document["check"]:
-            store, _ = init_store(folder)
+            store, _made = init_store(folder)
     document["store_id"] = store
 
 

@@ -80,7 +80,7 @@ def _tree(node: tree.Node) -> dict[str, Any]:
             "name": each.name, "type": tree.TYPE_NAMES[each.type], "mode": f"{each.mode:04o}", "uid": each.uid, "gid": each.gid,
             "mtime": [each.mtime_s, each.mtime_ns], "size": each.size, "content": _CONTENTS[each.content],
             "reference": reference_text(each.digest) if each.content else None, "target": each.target, "flags": each.flags,
-            "xattrs": [name for name, _ in each.xattrs],
+            "xattrs": [name for name, _value in each.xattrs],
         }
         for each in node.entries
     ]  # fmt: skip

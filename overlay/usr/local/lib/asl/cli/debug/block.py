@@ -81,7 +81,7 @@ def document(backend: Reads, name: str) -> dict[str, Any]:
 
 def _artifacts(plain: memoryview, offsets: Sequence[int]) -> Iterator[dict[str, Any]]:
     for offset, encoded in block.artifacts(plain, offsets):
-        tag, _, length = artifact.parse_header(encoded)
+        tag, _start, length = artifact.parse_header(encoded)
         reference = reference_text(hashlib.sha256(encoded).digest())
         yield {"reference": reference, "offset": offset, "length": len(encoded), "type_tag": tag, "size": length}
 

@@ -84,7 +84,7 @@ def _whole(data: bytes, at: int, link: bytes, number: int) -> bool:
     """True when record NUMBER stands at AT, following one with LINK."""
     if at + log.PREFIX.size + log.LINK > len(data):
         return False
-    logseq, _, size = log.PREFIX.unpack_from(data, at)
+    logseq, _kind, size = log.PREFIX.unpack_from(data, at)
     end = at + log.PREFIX.size + size
     fits = logseq == number and size <= log.MAX_PAYLOAD and end + log.LINK <= len(data)
     return fits and hashlib.sha256(link + data[at:end]).digest() == data[end : end + log.LINK]
@@ -92,7 +92,7 @@ def _whole(data: bytes, at: int, link: bytes, number: int) -> bool:
 
 def _record(data: bytes, before: Position) -> Record:
     """The record that stands behind BEFORE, with the link that it should have."""
-    _, kind, size = log.PREFIX.unpack_from(data, before.offset)
+    _logseq, kind, size = log.PREFIX.unpack_from(data, before.offset)
     body = data[before.offset : before.offset + log.PREFIX.size + size]
     link = hashlib.sha256(before.link + body).digest()
     after = Position(before.logseq + 1, link, before.offset + log.PREFIX.size + size + log.LINK)
