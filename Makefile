@@ -34,6 +34,9 @@ vm: setup-vm overlay ## a shell in a live rescue system with real OpenZFS (needs
 test-vm: setup-vm overlay ## every test in the live rescue system: real ZFS, real boots, power cuts (needs root)
 	@ASL_VM=1 $(PYTEST) tests/vm
 
+bench: setup-bench overlay ## the engine beside restic, borg and casync; ASL_BENCH=--quick is short (needs root, 8 GiB of /dev/shm)
+	@cd tests && PYTHONPATH=../overlay/usr/local/lib:. ../$(PYTHON) -B -m bench $(ASL_BENCH)
+
 overlay: setup-demo ## build libasl.so for x86_64 and aarch64
 	@$(MAKE) -s --no-print-directory -C native PYTHON=$(CURDIR)/$(PYTHON)
 
@@ -46,6 +49,9 @@ setup: ## what make test needs
 setup-demo:
 	@$(SETUP) demo
 
+setup-bench:
+	@$(SETUP) bench
+
 setup-vm:
 	@$(SETUP) vm
 
@@ -53,4 +59,4 @@ clean: ## what was built; keeps .venv and the images in the cache
 	@$(MAKE) --no-print-directory -C native clean
 	@rm -rf .cache reports
 
-.PHONY: help demo test lint faults cuts vm test-vm overlay build setup setup-demo setup-vm clean
+.PHONY: help demo test lint faults bench vm test-vm overlay build setup setup-demo setup-bench setup-vm clean

@@ -39,7 +39,7 @@ def test_mypy_plugins(folders: list[str]) -> None:
 
 def test_mypy_tests() -> None:
     untyped = "--disable-error-code=import-untyped"
-    clean(["mypy", "--explicit-package-bases", untyped, "tests/rig", "tests/integration", "demo"], MYPYPATH="tests")
+    clean(["mypy", "--explicit-package-bases", untyped, "tests/rig", "tests/integration", "tests/bench", "demo"], MYPYPATH="tests")
 
 
 def test_mypy_gateway() -> None:

@@ -40,8 +40,19 @@ DEMO = {
     "acl": "setfacl",
     "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
 }
+BENCH = {
+    "mmdebstrap": "mmdebstrap",
+    "debian-archive-keyring": DEMO["debian-archive-keyring"],
+    "libzstd1": "/usr/lib/*/libzstd.so.1",
+    "e2fsprogs": "mkfs.ext4",
+    "time": "/usr/bin/time",
+    "restic": "restic",
+    "borgbackup": "borg",
+    "casync": "casync",
+}
 TEST = {
     **DEMO,
+    **BENCH,
     "git": "git",
     "attr": "getfattr",
     "chromium": "chromium",
@@ -63,21 +74,12 @@ TEST = {
     "procps": "pgrep",
     "clang": "clang",
     "libclang-rt-dev": "/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a",
-    "libzstd1": "/usr/lib/*/libzstd.so.1",
 }
 VM = {
     **TEST,
     "qemu-system-x86": "qemu-system-x86_64",
     "qemu-utils": "qemu-img",
     "squashfs-tools": "mksquashfs",
-}
-BENCH = {
-    "mmdebstrap": "mmdebstrap",
-    "debian-archive-keyring": DEMO["debian-archive-keyring"],
-    "libzstd1": "/usr/lib/*/libzstd.so.1",
-    "restic": "restic",
-    "borgbackup": "borg",
-    "casync": "casync",
 }
 # What a purpose needs: packages, and a file of requirements for .venv.
 PURPOSES = {
