@@ -90,6 +90,10 @@ def test_restore_of_tree_part_and_disk(store: Path, tmp_path: Path, capsys: pyte
     told = document(capsys)
     assert (told["files"], told["losses"], told["snapshot"]) == (4, [], "1")
     assert (tmp_path / "all/home/ada/zcopy").read_bytes() == b"what was found\n" * 1000
+    assert admin(store, "restore", "latest", "--to", str(tmp_path / "all"), "--json") == 0
+    again = document(capsys)
+    assert (again["changed"], again["changes"], again["actions"], again["skipped"]) == (False, [], [], 4)
+    (tmp_path / "all/home/ada/thesis.txt").write_bytes(b"what was lost again")
     assert admin(store, "restore", "latest", "--to", str(tmp_path / "all"), "--json") == 3
     assert document(capsys)["reason"] == "DESTINATION_NOT_EMPTY"
     assert admin(store, "restore", "latest", "--to", str(tmp_path / "part"), "--path", "/home/link") == 0

@@ -143,6 +143,7 @@ def test_a_single_file_source_gets_its_name(shelf: Shelf, back: Path) -> None:
     root = shelf.nodes([shelf.file(b".", b"content", **MINE)])
     result = restore_tree(shelf, root, b"", str(back), name=b"thesis.txt")
     assert (back / "thesis.txt").read_bytes() == b"content" and result.files == 1
+    (back / "thesis.txt").write_bytes(b"another")
     with pytest.raises(Refused):
         restore_tree(shelf, root, b"", str(back), name=b"thesis.txt")
 

@@ -4,6 +4,7 @@
 
 ranges   what a content is made of, past damage      sinks       where one run of bytes is written
 tree     directories, names, links                   content     a run of bytes, checked or written
+predict  what a restore would change                 plan        how much it would write
 attributes  owners, modes, xattrs, times             result      what was done, what was lost
 chunks   many chunks at once                         targets     what may be overwritten
 
@@ -13,8 +14,10 @@ a descriptor of the directory above and follows no link. Damage is listed, and e
 
 from __future__ import annotations
 
-from asl.restore.content import content_differs, plan_content, restore_content
+from asl.restore.content import content_changes, restore_content
+from asl.restore.plan import plan_content, plan_tree
+from asl.restore.predict import tree_changes
 from asl.restore.result import RestoreResult
-from asl.restore.tree import plan_tree, restore_tree, tree_differs
+from asl.restore.tree import restore_tree
 
-__all__ = ["RestoreResult", "content_differs", "plan_content", "plan_tree", "restore_content", "restore_tree", "tree_differs"]
+__all__ = ["RestoreResult", "content_changes", "plan_content", "plan_tree", "restore_content", "restore_tree", "tree_changes"]

@@ -11,6 +11,8 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
 
 from asl.formats import tree
 from asl.formats.tree import Entry
@@ -49,6 +51,61 @@ def settle_link(dir_fd: int, entry: Entry, lose: Lose) -> None:
     _times(lambda ns: os.utime(name, ns=ns, dir_fd=dir_fd, follow_symlinks=False), entry, lose)
 
 
+class State(NamedTuple):
+    """The attributes that a snapshot knows of: owner, mode, time of the last change in nanoseconds, extended attributes."""
+
+    owner: tuple[int, int]
+    mode: int
+    mtime: int
+    xattrs: dict[bytes, bytes]
+
+
+def state(path: bytes, *, follow: bool = True) -> State:
+    """The attributes of what is at PATH. Raises OSError."""
+    status = os.stat(path, follow_symlinks=follow)
+    found = {}
+    for name in _listed(path, follow=follow):
+        with suppress(OSError):
+            found[name] = os.getxattr(path, name, follow_symlinks=follow)
+    return State((status.st_uid, status.st_gid), stat.S_IMODE(status.st_mode), status.st_mtime_ns, found)
+
+
+def differ(path: bytes, entry: Entry, *, follow: bool = True) -> bool:
+    """True where settle(), or settle_link(), would change something at PATH: what we may not set, it would leave. Raises OSError."""
+    now = state(path, follow=follow)
+    mine = now.owner == (entry.uid, entry.gid) or _may_give(now.owner, entry)
+    mode = now.mode if entry.type == tree.SYMLINK else entry.mode if mine else entry.mode & ~_SET_ID
+    if (mine and now.owner != (entry.uid, entry.gid)) or (now.mode, now.mtime) != (mode, mtime(entry)):
+        return True
+    wanted = dict(entry.xattrs)
+    if any(name not in wanted and name.startswith(_REMOVABLE) for name in now.xattrs):
+        return True
+    return any(now.xattrs.get(name) != value for name, value in wanted.items()) and _has_xattrs(path, follow=follow)
+
+
+def _may_give(owner: tuple[int, int], entry: Entry) -> bool:
+    """Whether chown(2) would do it: root may all, others may hand what is theirs to a group of theirs."""
+    if os.geteuid() == 0:
+        return True
+    return owner[0] == entry.uid == os.geteuid() and entry.gid in {os.getegid(), *os.getgroups()}
+
+
+def _listed(path: bytes, *, follow: bool) -> list[bytes]:
+    try:
+        return [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=follow)]
+    except OSError:
+        return []
+
+
+def _has_xattrs(path: bytes, *, follow: bool) -> bool:
+    """Whether the file system there has extended attributes at all."""
+    try:
+        os.listxattr(path, follow_symlinks=follow)
+    except OSError as error:
+        return error.errno not in (errno.ENOTSUP, errno.EOPNOTSUPP)
+    return True
+
+
 def mtime(entry: Entry) -> int:
     """The time of ENTRY in nanoseconds since 1970."""
     return entry.mtime_s * 1_000_000_000 + entry.mtime_ns
@@ -67,11 +124,7 @@ def _owner(change: Callable[[], None], status: os.stat_result, entry: Entry, los
 
 def _xattrs(path: bytes, entry: Entry, lose: Lose, *, follow: bool) -> None:
     wanted = dict(entry.xattrs)
-    try:
-        present = [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=follow)]
-    except OSError:
-        present = []
-    for name in present:
+    for name in _listed(path, follow=follow):
         if name not in wanted and name.startswith(_REMOVABLE):
             try:
                 os.removexattr(path, name, follow_symlinks=follow)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Optional, Union
 
-from asl.errors import AslError, Unavailable
+from asl.errors import AslError, Refused, Unavailable
 from asl.formats import artifact
 from asl.restore import chunks, ranges, sinks, targets
 from asl.restore.ranges import DATA, HOLE, LOST, Range
-from asl.restore.result import RestoreResult, fatal
+from asl.restore.result import MAKE, REPLACE, Changes, RestoreResult, fatal
 from asl.sources.base import READ_SIZE, why
 from asl.sources.reader import drop_cache
 from asl.store.contents import Payloads
@@ -151,11 +151,13 @@ def restore_content(
 ) -> RestoreResult:  # fmt: skip
     """Write the recipe DIGEST, SIZE bytes, to the file PATH or with DEVICE onto the block device PATH.
 
-    Raises Refused for what is there already unless OVERWRITE, for a device that holds data unless SERIAL names it, and always for one
-    that is in use or too small. With OVERWRITE what is right already is not written again: a restore that was stopped goes on.
+    Raises Refused for what is there already and differs unless OVERWRITE, for a device that holds other data unless SERIAL names it, and
+    always for one that is in use or too small. With OVERWRITE what is right already is not written again: a restore that was stopped
+    goes on.
     VERIFY: read everything again from the disk behind the last write; what is not as it should be is a loss."""
     result = RestoreResult(path, progress=progress)
-    fd, sink = targets.open_device(path, size, overwrite=overwrite, serial=serial) if device else targets.open_file(path, overwrite)
+    there = device or os.path.lexists(path)
+    fd, sink = _open(store, digest, path, size=size, device=device, overwrite=overwrite, serial=serial)
 
     def lose(what: str, at: int, length: int, reason: str) -> None:
         result.lose(what, f"{path}: {length} bytes at {at}", reason)
@@ -177,44 +179,70 @@ def restore_content(
         raise fatal(error, path) or Unavailable(f"{path} cannot be written: {why(error)}", reason="WRITE_FAILED") from error
     finally:
         os.close(fd)
-    result.files, result.made = 1, int(isinstance(sink, sinks.OldFile) is False or sink.written > 0)
+    result.files, result.skipped = 1, int(there and not (sink.written or sink.resized))
+    if not result.skipped:
+        result.changes.add(path, REPLACE if there else MAKE)
     return result
 
 
-def content_differs(
-    store: Payloads, digest: bytes, path: str, *, size: int, device: bool = False, overwrite: bool = False, serial: Optional[str] = None
-) -> bool:
-    """True where restore_content() with these arguments would write. Refuses what it would refuse. Writes nothing."""
-    if not device and not os.path.lexists(path):
-        return True
-    fd, _sink = targets.open_device(path, size, overwrite=overwrite, serial=serial) if device else targets.open_file(path, overwrite)
+def _open(
+    store: Payloads, digest: bytes, path: str, *, size: int, device: bool, overwrite: bool, serial: Optional[str]
+) -> tuple[int, Sink]:
+    """The destination. What must not be overwritten is opened all the same where there is nothing to write. Raises as restore_content."""
     try:
-        if any(each.kind == LOST for each in ranges.recipe_ranges(store, digest, size)):
-            return True
-        wrong = next(_wrong(ranges.recipe_ranges(store, digest, size), fd, gaps=not device), None)
-        return wrong is not None or (not device and os.fstat(fd).st_size != size)
+        return targets.open_device(path, size, overwrite=overwrite, serial=serial) if device else targets.open_file(path, overwrite)
+    except Refused as error:
+        if error.reason not in ("EXISTS", "SERIAL_NEEDED"):
+            raise
+        fd, sink = targets.open_device(path, size, sure=True) if device else targets.open_file(path, True)
+        if not _differs(store, digest, size, fd, device=device):
+            return fd, sink
+        os.close(fd)
+        raise
+
+
+def content_changes(
+    store: Payloads, digest: bytes, path: str, *, size: int, device: bool = False, overwrite: bool = False, serial: Optional[str] = None
+) -> Changes:
+    """What restore_content() with these arguments would change. Refuses what it would refuse. Writes nothing."""
+    changes = Changes()
+    if not device and not os.path.lexists(path):
+        changes.add(path, MAKE)
+        return changes
+    fd, _ = _open(store, digest, path, size=size, device=device, overwrite=overwrite, serial=serial)
+    try:
+        if _differs(store, digest, size, fd, device=device):
+            changes.add(path, REPLACE)
     finally:
         os.close(fd)
+    return changes
 
 
-def plan_content(store: Payloads, digest: bytes, size: int) -> dict[str, int]:
-    """What a restore would write: bytes of data, of holes, unread, and lost to damage of the recipe."""
-    found = {"data": 0, "holes": 0, "unread": 0, "lost": 0}
-    names = {DATA: "data", HOLE: "holes", LOST: "lost"}
+def _differs(store: Payloads, digest: bytes, size: int, fd: int, *, device: bool) -> bool:
+    """True where a restore would write to FD. Bytes that nobody knows become zeros in a file; on a device they stay as they are."""
+    if not device and os.fstat(fd).st_size != size:
+        return True
+    file, at = sinks.OldFile(fd), 0
     for each in ranges.recipe_ranges(store, digest, size):
-        found[names.get(each.kind, "unread")] += each.length
-    return found
+        there = file.holds(at, each.length) if each.kind == DATA else b""
+        if each.kind != DATA or len(there) != each.length or artifact.digest(there) != each.digest:
+            if each.kind == DATA and not isinstance(chunks.read(store, [each])[0], AslError):
+                return True
+            if (each.kind == HOLE or not device) and not _reads_as_zeros(file, at, each.length):
+                return True
+        at += each.length
+    return False
 
 
-def _wrong(wanted: Iterable[Range], fd: int, *, gaps: bool = False) -> Iterator[tuple[int, int]]:
-    """(offset, length) of each chunk and hole that FD does not give back; with GAPS what nobody knows has to be zeros too."""
+def _wrong(wanted: Iterable[Range], fd: int) -> Iterator[tuple[int, int]]:
+    """(offset, length) of each chunk and hole that FD does not give back."""
     file, at = sinks.OldFile(fd), 0
     for each in wanted:
         if each.kind == DATA:
             there = file.holds(at, each.length)
             if len(there) != each.length or artifact.digest(there) != each.digest:
                 yield at, each.length
-        elif (gaps or each.kind == HOLE) and not _reads_as_zeros(file, at, each.length):
+        elif each.kind == HOLE and not _reads_as_zeros(file, at, each.length):
             yield at, each.length
         at += each.length
 

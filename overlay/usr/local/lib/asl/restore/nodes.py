@@ -14,7 +14,7 @@ from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.restore import attributes, places, ranges
 from asl.restore.content import BATCH, NOT_READ, is_held, pour
-from asl.restore.result import RestoreResult
+from asl.restore.result import ATTRIBUTES, MAKE, REPLACE, RestoreResult
 from asl.restore.sinks import NewFile
 from asl.sources.base import shown, why
 from asl.store import contents
@@ -45,19 +45,22 @@ class Nodes:
         """A function that lists a loss at PATH."""
         return lambda what, reason: self._result.lose(what, shown(path), reason)
 
-    def directory(self, dir_fd: int, name: bytes, path: bytes) -> int:
-        """A descriptor of the directory NAME, made when it is not there; -1, listed as a loss, when something is in the way."""
+    def directory(self, dir_fd: int, name: bytes, path: bytes) -> tuple[int, bool]:
+        """(A descriptor of the directory NAME; whether it was made now); -1, listed as a loss, when something is in the way."""
+        made = True
         try:
             os.mkdir(name, 0o700, dir_fd=dir_fd)
-            self._result.made += 1
+            self._result.changes.add(shown(path), MAKE)
         except FileExistsError:
             status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 if not self._make_room(dir_fd, name, path):
-                    return -1
+                    return -1, False
                 os.mkdir(name, 0o700, dir_fd=dir_fd)
-                self._result.made += 1
-        return os.open(name, places.DIRECTORY, dir_fd=dir_fd)
+                self._result.changes.add(shown(path), REPLACE)
+            else:
+                made = False
+        return os.open(name, places.DIRECTORY, dir_fd=dir_fd), made
 
     def node(self, dir_fd: int, entry: Entry, path: bytes) -> None:
         """Make anything but a directory. Raises OSError, Damaged, NotFound."""
@@ -67,47 +70,69 @@ class Nodes:
             self._hardlink(dir_fd, entry, path)
         elif self._overwrite and same_kind(dir_fd, entry):
             self._result.skipped += 1
-            if entry.type == tree.SYMLINK:
-                attributes.settle_link(dir_fd, entry, self.loser(path))
-            self._made(new=False)
-        elif self._make_room(dir_fd, entry.name, path):
+            self._made(path, self._settle_again(dir_fd, entry, path))
+        elif forbidden(entry):
+            self._result.lose("device", shown(path), f"{tree.TYPE_NAMES[entry.type]}: only root makes devices")
+        else:
+            how = self._make_room(dir_fd, entry.name, path)
+            if not how:
+                return
             if entry.type == tree.SYMLINK:
                 os.symlink(entry.target, entry.name, dir_fd=dir_fd)
                 attributes.settle_link(dir_fd, entry, self.loser(path))
             elif not self._special(dir_fd, entry, path):
                 return
-            self._made()
+            self._made(path, how)
 
-    def _made(self, *, new: bool = True) -> None:
+    def _made(self, path: bytes, how: str) -> None:
+        """Count a name; HOW it changed, empty where it was right already."""
         self._result.files += 1
-        self._result.made += new
+        if how:
+            self._result.changes.add(shown(path), how)
         self._result.step()
 
-    def _make_room(self, dir_fd: int, name: bytes, path: bytes) -> bool:
-        """True when NAME is free. With overwrite, whatever is there goes, unless it is a directory with something in it."""
+    def _settle_again(self, dir_fd: int, entry: Entry, path: bytes) -> str:
+        """Set the attributes of what is there; how that changed it."""
+        place = b"/proc/self/fd/%d/%s" % (dir_fd, entry.name)
+        before = attributes.state(place, follow=False)
+        if entry.type == tree.SYMLINK:
+            attributes.settle_link(dir_fd, entry, self.loser(path))
+        else:
+            fd = os.open(entry.name, places.NODE, dir_fd=dir_fd)
+            try:
+                attributes.settle(fd, entry, self.loser(path))
+            finally:
+                os.close(fd)
+        return "" if attributes.state(place, follow=False) == before else ATTRIBUTES
+
+    def _make_room(self, dir_fd: int, name: bytes, path: bytes) -> str:
+        """How NAME comes to be: it is free, or replaces what was there. With overwrite, whatever is there goes, unless it is a directory
+        with something in it: then it is empty."""
         try:
             status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         except FileNotFoundError:
-            return True
+            return MAKE
         if self._overwrite:
             try:
                 if stat.S_ISDIR(status.st_mode):
                     os.rmdir(name, dir_fd=dir_fd)
                 else:
                     os.unlink(name, dir_fd=dir_fd)
-                return True
+                return REPLACE
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EBUSY):
                     raise
         self._result.lose("exists", shown(path), "something else is there already, and it was left alone")
-        return False
+        return ""
 
     def _file(self, dir_fd: int, entry: Entry, path: bytes) -> None:
-        if self._overwrite and self._right_already(dir_fd, entry, path):
+        if self._overwrite and right_already(dir_fd, entry, self._store):
             self._result.skipped += 1
-            self._made(new=False)
+            self._list_unread(entry, path)
+            self._made(path, self._settle_again(dir_fd, entry, path))
             return
-        if not self._make_room(dir_fd, entry.name, path):
+        how = self._make_room(dir_fd, entry.name, path)
+        if not how:
             return
         fd = os.open(entry.name, _NEW, 0o600, dir_fd=dir_fd)
         try:
@@ -115,7 +140,7 @@ class Nodes:
             attributes.settle(fd, entry, self.loser(path))
         finally:
             os.close(fd)
-        self._made()
+        self._made(path, how)
 
     def _fill(self, fd: int, entry: Entry, path: bytes) -> None:
         def lose(what: str, at: int, length: int, reason: str) -> None:
@@ -126,18 +151,6 @@ class Nodes:
             self._result.step()
 
         pour(self._store, ranges.file_ranges(self._store, entry), NewFile(fd), lose, step, pool=self._pool if entry.size > BATCH else None)
-
-    def _right_already(self, dir_fd: int, entry: Entry, path: bytes) -> bool:
-        """True when the file is there with this size, time and content; its attributes are then set once more."""
-        if not right_already(dir_fd, entry, self._store):
-            return False
-        fd = os.open(entry.name, places.NODE, dir_fd=dir_fd)
-        try:
-            self._list_unread(entry, path)
-            attributes.settle(fd, entry, self.loser(path))
-        finally:
-            os.close(fd)
-        return True
 
     def _list_unread(self, entry: Entry, path: bytes) -> None:
         at = 0
@@ -166,9 +179,9 @@ class Nodes:
         first = self._first_name(entry.target)
         if first is not None:
             try:
-                before = self._result.skipped
-                if self._link(dir_fd, entry.name, places.parts_of(first), path):
-                    self._made(new=self._result.skipped == before)
+                how = self._link(dir_fd, entry.name, places.parts_of(first), path)
+                if how is not None:
+                    self._made(path, how)
                 return
             except OSError as error:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
@@ -189,8 +202,8 @@ class Nodes:
         inside = not self._part or target.startswith(self._part + b"/")
         return target if inside else None
 
-    def _link(self, dir_fd: int, name: bytes, first: list[bytes], path: bytes) -> bool:
-        """Link NAME to the file at FIRST below the destination. False when something is in the way; OSError when it cannot be."""
+    def _link(self, dir_fd: int, name: bytes, first: list[bytes], path: bytes) -> Optional[str]:
+        """Link NAME to the file at FIRST below the destination: how that changed it, None when something is in the way. Raises OSError."""
         above = places.descend(self._base, first[:-1])
         try:
             there = os.stat(first[-1], dir_fd=above, follow_symlinks=False)
@@ -200,15 +213,16 @@ class Nodes:
                 here = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
                 if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
                     self._result.skipped += 1
-                    return True
+                    return ""
             except FileNotFoundError:
                 pass
-            if not self._make_room(dir_fd, name, path):
-                return False
+            how = self._make_room(dir_fd, name, path)
+            if not how:
+                return None
             os.link(first[-1], name, src_dir_fd=above, dst_dir_fd=dir_fd, follow_symlinks=False)
         finally:
             os.close(above)
-        return True
+        return how
 
 
 def same_kind(dir_fd: int, entry: Entry) -> bool:
@@ -221,6 +235,11 @@ def same_kind(dir_fd: int, entry: Entry) -> bool:
         return False
     wanted = _FORMATS.get(entry.type)
     return wanted == stat.S_IFMT(status.st_mode) and (entry.type in (tree.FIFO, tree.SOCKET) or status.st_rdev == os.makedev(*entry.rdev))
+
+
+def forbidden(entry: Entry) -> bool:
+    """True for a device that we are not the ones to make: then what is in its place is left alone."""
+    return entry.type in (tree.CHARACTER, tree.BLOCK) and os.geteuid() != 0
 
 
 def right_already(dir_fd: int, entry: Entry, store: Payloads) -> bool:

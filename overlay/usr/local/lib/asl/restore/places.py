@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Optional
 
 from asl.errors import Refused, Unavailable, Usage
 from asl.formats import tree
+from asl.formats.tree import Entry
 from asl.sources.base import why
+from asl.store import contents
+from asl.store.contents import Payloads
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 NODE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -24,6 +28,21 @@ def open_destination(path: str) -> int:
         raise Usage(f"{path} is no directory", reason="DESTINATION_KIND", hint="choose a directory, or a name that is free") from error
     except OSError as error:
         raise Unavailable(f"{path} cannot be made: {why(error)}", reason="WRITE_FAILED") from error
+
+
+def target_of(store: Payloads, root: bytes, path: bytes, name: bytes) -> tuple[Entry, list[bytes]]:
+    """(what is at PATH of the source with the tree ROOT; where it goes below the destination, name by name, nothing for the source as a
+    whole). A source that is a single file is called NAME. Raises NotFound, Damaged."""
+    part = part_of(path)
+    wanted = contents.resolve(store, root, part)
+    if not part and wanted.type != tree.DIRECTORY:
+        return wanted, [tree.check_name(name)]
+    return wanted, part.split(b"/") if part else []
+
+
+def part_of(path: bytes) -> bytes:
+    """PATH as it stands in a tree: without slashes at its ends, and b"" for all of it."""
+    return b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
 
 
 def parts_of(path: bytes) -> list[bytes]:
@@ -43,10 +62,17 @@ def descend(dir_fd: int, names: Sequence[bytes]) -> int:
     return fd
 
 
-def refuse_occupied(dir_fd: int, names: Sequence[bytes], destination: str) -> None:
-    """Raise Refused when there is something where the restore goes: DESTINATION itself without NAMES, else the place they lead to.
+def occupied(dir_fd: int, names: Sequence[bytes], destination: str) -> Optional[Refused]:
+    """The refusal where there is something in the place that the restore goes to: DESTINATION itself without NAMES, else what they
+    lead to. Empty directories do not count."""
+    try:
+        _refuse_occupied(dir_fd, names, destination)
+    except Refused as error:
+        return error
+    return None
 
-    Empty directories do not count."""
+
+def _refuse_occupied(dir_fd: int, names: Sequence[bytes], destination: str) -> None:
     shown = os.path.join(destination, *[os.fsdecode(name) for name in names])
     hint = "choose another place, or --overwrite to replace what is there (what is right already is left alone)"
     try:

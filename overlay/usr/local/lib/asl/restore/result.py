@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from asl.errors import AslError, Unavailable
 from asl.sources.base import MAX_LOSSES, Loss, why
@@ -21,9 +21,44 @@ _FATAL = {
 }
 
 
+# Changes that are listed; the others are counted.
+MAX_CHANGES = 1000
+MAKE, REPLACE, ATTRIBUTES = "make", "replace", "attributes"
+
+
+class Change(NamedTuple):
+    """WHAT is done to PATH: it is made, replaced, or only its attributes are set."""
+
+    path: str
+    what: str
+
+
+class Changes:
+    """What a restore changes, or would change, in the order in which it comes by; beyond MAX_CHANGES only counted."""
+
+    def __init__(self) -> None:
+        self.listed: list[Change] = []
+        self.omitted = 0
+
+    def __bool__(self) -> bool:
+        """True when anything changes."""
+        return bool(self.listed)
+
+    def add(self, path: str, what: str) -> None:
+        """Once more."""
+        if len(self.listed) < MAX_CHANGES:
+            self.listed.append(Change(path, what))
+        else:
+            self.omitted += 1
+
+    def document(self) -> dict[str, Any]:
+        """As it stands in results."""
+        return {"changed": bool(self), "changes": [each._asdict() for each in self.listed], "changes_omitted": self.omitted}
+
+
 @dataclass
 class RestoreResult:
-    """Counts of one restore. `files` are names of any kind but directories, `bytes` their content; `skipped` were right already.
+    """Counts of one restore. `files` are names of any kind but directories, `bytes` their content; `skipped` had the right content already.
 
     Losses beyond MAX_LOSSES are only counted, in `losses_omitted`."""
 
@@ -31,7 +66,7 @@ class RestoreResult:
     files: int = 0
     bytes: int = 0
     skipped: int = 0
-    made: int = 0  # directories that were not there, and everything that was not right already
+    changes: Changes = field(default_factory=Changes)
     verified: bool = False  # it was read again from the destination
     losses: list[Loss] = field(default_factory=list)
     losses_omitted: int = 0
@@ -54,7 +89,7 @@ class RestoreResult:
         """As it stands in results."""
         return {
             "destination": self.destination, "files": self.files, "bytes": self.bytes, "skipped": self.skipped,
-            "verified": self.verified, "changed": self.made > 0,
+            "verified": self.verified, **self.changes.document(),
             "losses": [loss.document() for loss in self.losses], "losses_omitted": self.losses_omitted,
         }  # fmt: skip
 

@@ -33,6 +33,8 @@ class NewFile:
         self._mutex = threading.Lock()
         self.written = 0
         """Bytes that had to be written."""
+        self.resized = True
+        """Whether finish() changed the size."""
 
     def _put(self, data: memoryview, at: int) -> None:
         write_all(self._fd, data, at)
@@ -81,6 +83,12 @@ class OldFile(NewFile):
             if kind == DATA and stop > at:
                 self._zero(max(start, at), stop)
 
+    def finish(self, size: int) -> None:
+        """The content has SIZE bytes."""
+        self.resized = os.fstat(self._fd).st_size != size
+        if self.resized:
+            os.ftruncate(self._fd, size)
+
     def _zero(self, at: int, end: int) -> None:
         while at < end:
             length = min(READ_SIZE, end - at)
@@ -117,6 +125,7 @@ class Device(OldFile):
 
     def finish(self, size: int) -> None:
         """What lies behind SIZE stays as it is."""
+        self.resized = False
 
 
 def stretches(at: int, data: Buffer) -> Iterator[tuple[int, int]]:

@@ -29,7 +29,11 @@ def open_file(path: str, overwrite: bool) -> tuple[int, Sink]:
         fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
         return fd, sinks.NewFile(fd)
     except FileExistsError as error:
-        status = os.stat(path)
+        try:
+            status = os.stat(path)
+        except OSError as gone:
+            hint = "choose another name"
+            raise Usage(f"{path} is a link that leads nowhere: {why(gone)}", reason="DESTINATION_KIND", hint=hint) from gone
         if not stat.S_ISREG(status.st_mode):
             hint = f"--device {path} writes to a block device" if stat.S_ISBLK(status.st_mode) else "choose another name"
             raise Usage(f"{path} is no regular file", reason="DESTINATION_KIND", hint=hint) from error
@@ -42,10 +46,13 @@ def open_file(path: str, overwrite: bool) -> tuple[int, Sink]:
     return fd, sinks.OldFile(fd)
 
 
-def open_device(path: str, size: int, *, overwrite: bool, serial: Optional[str]) -> tuple[int, Sink]:
+def open_device(
+    path: str, size: int, *, overwrite: bool = False, serial: Optional[str] = None, sure: bool = False
+) -> tuple[int, Sink]:
     """The device, claimed for us alone (open(2): O_EXCL on a block device fails when it is mounted or part of something).
 
-    Raises Refused for one that is in use or too small, and for one that holds data unless OVERWRITE is set and SERIAL names it."""
+    Raises Refused for one that is in use or too small, and for one that holds data unless OVERWRITE is set and SERIAL names it. SURE:
+    whoever asks knows that nothing is going to be written that differs."""
     try:
         status = os.stat(path)
     except OSError as error:
@@ -61,7 +68,7 @@ def open_device(path: str, size: int, *, overwrite: bool, serial: Optional[str])
         hint = "unmount it, and stop what lies on it (LVM, RAID, swap)"
         raise Refused(f"{named} cannot be had for writing: {why(error)}", reason="DESTINATION_IN_USE", hint=hint) from error
     try:
-        _refuse_data(fd, path, named, size, overwrite=overwrite, serial=serial)
+        _refuse_data(fd, path, named, size, overwrite=overwrite or sure, serial=serial_of(path) if sure else serial)
     except BaseException:
         os.close(fd)
         raise

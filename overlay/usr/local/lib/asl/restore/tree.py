@@ -20,8 +20,9 @@ from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.restore import attributes, places, ranges
 from asl.restore.content import workers
-from asl.restore.nodes import Nodes, right_already, same_kind
-from asl.restore.result import RestoreResult, fatal
+from asl.restore.nodes import Nodes
+from asl.restore.predict import tree_changes
+from asl.restore.result import ATTRIBUTES, MAKE, RestoreResult, fatal
 from asl.sources.base import shown, why
 from asl.store import contents
 from asl.store.contents import Payloads
@@ -33,9 +34,10 @@ MAX_OPEN = 128
 class _Level:
     """A directory that is being filled. Its attributes are set at the end, unless it was there and is only passed through."""
 
-    __slots__ = ("device", "entries", "entry", "fd", "inode", "path", "settle")
+    __slots__ = ("before", "device", "entries", "entry", "fd", "inode", "path", "settle")
 
     def __init__(self, fd: int, entry: Entry, path: bytes, entries: Iterator[Entry], settle: bool) -> None:
+        self.before: Optional[attributes.State] = None
         status = os.fstat(fd)
         self.fd, self.device, self.inode = fd, status.st_dev, status.st_ino
         self.entry, self.path, self.entries, self.settle = entry, path, entries, settle
@@ -46,9 +48,13 @@ class _Restore:
         self._store, self._nodes, self._result = store, nodes, result
         self._levels: list[_Level] = []
 
-    def enter(self, fd: int, entry: Entry, path: bytes, entries: Optional[Iterator[Entry]] = None, *, settle: bool = True) -> None:
-        """Begin with the open directory FD: what is in ENTRY, or just ENTRIES."""
-        self._levels.append(_Level(fd, entry, path, self._listed(entry, path) if entries is None else entries, settle))
+    def enter(
+        self, fd: int, entry: Entry, path: bytes, entries: Optional[Iterator[Entry]] = None, *, settle: bool = True, made: bool = False
+    ) -> None:
+        """Begin with the open directory FD: what is in ENTRY, or just ENTRIES. MADE: it was not there before."""
+        level = _Level(fd, entry, path, self._listed(entry, path) if entries is None else entries, settle)
+        level.before = None if made else attributes.state(b"/proc/self/fd/%d" % fd)
+        self._levels.append(level)
         if len(self._levels) > MAX_OPEN:
             above = self._levels[-1 - MAX_OPEN]
             os.close(above.fd)
@@ -56,17 +62,17 @@ class _Restore:
 
     def enter_part(self, root: bytes, base: int, target: list[bytes], last: Entry) -> None:
         """Enter the directories above TARGET, the last of which gets LAST. Those that are not there yet are made as in the snapshot."""
-        above, path, settle = os.dup(base), b"", False
+        above, path, settle, made = os.dup(base), b"", False, False
         entry = contents.resolve(self._store, root, b"")
         for depth, name in enumerate(target[:-1]):
-            self.enter(above, entry, path, iter(()), settle=settle)
+            self.enter(above, entry, path, iter(()), settle=settle, made=made)
             path = b"/".join(target[: depth + 1])
             settle = not _present(above, name)
             entry = contents.resolve(self._store, root, path)
-            above = self._nodes.directory(above, name, path)
+            above, made = self._nodes.directory(above, name, path)
             if above < 0:
                 raise Usage(f"{shown(path)} in {self._nodes.destination} is no directory", reason="DESTINATION_KIND")
-        self.enter(above, entry, path, iter((last,)), settle=settle)
+        self.enter(above, entry, path, iter((last,)), settle=settle, made=made)
 
     def run(self) -> None:
         """Fill every directory that was entered. Raises what concerns the destination as a whole."""
@@ -88,9 +94,9 @@ class _Restore:
         try:
             tree.check_name(entry.name)
             if entry.type == tree.DIRECTORY:
-                fd = self._nodes.directory(dir_fd, entry.name, path)
+                fd, made = self._nodes.directory(dir_fd, entry.name, path)
                 if fd >= 0:
-                    self.enter(fd, entry, path)
+                    self.enter(fd, entry, path, made=made)
             else:
                 self._nodes.node(dir_fd, entry, path)
         except ranges.DAMAGE as error:
@@ -120,8 +126,11 @@ class _Restore:
                 above.fd = _find_again(level.fd, above)
             if level.settle:
                 attributes.settle(level.fd, level.entry, self._nodes.loser(level.path))
+                if level.before is not None and attributes.state(b"/proc/self/fd/%d" % level.fd) != level.before:
+                    self._result.changes.add(shown(level.path), ATTRIBUTES)
         finally:
             os.close(level.fd)
+
 
 
 def _find_again(below: int, level: _Level) -> int:
@@ -142,22 +151,24 @@ def restore_tree(
     """Restore what is at PATH (b"" = all) of the source whose root tree is ROOT below the directory DESTINATION.
 
     NAME is what the file is called when the source is a single file. With OVERWRITE what is there is replaced where it differs,
-    nothing is removed beside it, and a restore that was stopped goes on. Raises Refused when something is in the way, NotFound
-    when there is no such PATH, Unavailable when the destination cannot be written; all else is listed in the result."""
-    names = [part for part in path.split(b"/") if part not in (b"", b".")]
-    wanted = contents.resolve(store, root, b"/".join(names))
+    nothing is removed beside it, and a restore that was stopped goes on; without it, only where all of it is there already. Raises
+    Refused when something is in the way, NotFound when there is no such PATH, Unavailable when the destination cannot be written; all
+    else is listed in the result."""
+    wanted, target = places.target_of(store, root, path, name)
     result = RestoreResult(destination, progress=progress)
+    made = not os.path.isdir(destination)
     base = places.open_destination(destination)
     try:
-        single = not names and wanted.type != tree.DIRECTORY
-        target = [tree.check_name(name)] if single else names
-        if not overwrite:
-            places.refuse_occupied(base, target, destination)
+        refused = None if overwrite else places.occupied(base, target, destination)
+        if refused is not None and tree_changes(store, root, path, destination, overwrite=True, name=name):
+            raise refused
+        if made:
+            result.changes.add(".", MAKE)
         with ThreadPoolExecutor(workers(), "asl-restore") as pool:
-            nodes = Nodes(store, root, base, b"/".join(names), result, overwrite=overwrite, pool=pool)
+            nodes = Nodes(store, root, base, places.part_of(path), result, overwrite=overwrite or refused is not None, pool=pool)
             work = _Restore(store, nodes, result)
             if not target:
-                work.enter(os.dup(base), wanted, b"")
+                work.enter(os.dup(base), wanted, b"", made=made)
             else:
                 work.enter_part(root, base, target, wanted._replace(name=target[-1]))
             work.run()
@@ -165,77 +176,6 @@ def restore_tree(
     finally:
         os.close(base)
     return result
-
-
-def tree_differs(
-    store: Payloads, root: bytes, path: bytes, destination: str, *, overwrite: bool = False, name: bytes = b"content"
-) -> bool:
-    """True where restore_tree() with these arguments would make or replace a name. Refuses what it would refuse. Writes nothing."""
-    names = [part for part in path.split(b"/") if part not in (b"", b".")]
-    wanted = contents.resolve(store, root, b"/".join(names))
-    if not os.path.isdir(destination):
-        if os.path.lexists(destination):
-            raise Usage(f"{destination} is no directory", reason="DESTINATION_KIND", hint="choose a directory, or a name that is free")
-        return True
-    base = os.open(destination, places.DIRECTORY & ~os.O_NOFOLLOW)
-    try:
-        target = [tree.check_name(name)] if not names and wanted.type != tree.DIRECTORY else names
-        if not overwrite:
-            places.refuse_occupied(base, target, destination)
-        if not target:
-            return _differs(store, os.dup(base), wanted)
-        above = places.descend(base, target[:-1])
-        try:
-            return _name_differs(store, above, wanted._replace(name=target[-1]))
-        finally:
-            os.close(above)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    finally:
-        os.close(base)
-
-
-def _differs(store: Payloads, fd: int, entry: Entry) -> bool:
-    """The same for what is below the directory FD, which is closed."""
-    lost = list[str]()
-    try:
-        entries = ranges.directory(store, entry.digest, lambda _count, why: lost.append(why)) if entry.content == tree.TREE else iter(())
-        return any(_name_differs(store, fd, each) for each in entries)
-    finally:
-        os.close(fd)
-
-
-def _name_differs(store: Payloads, dir_fd: int, entry: Entry) -> bool:
-    if entry.type == tree.DIRECTORY:
-        try:
-            fd = os.open(entry.name, places.DIRECTORY, dir_fd=dir_fd)
-        except OSError:
-            return True
-        return _differs(store, fd, entry)
-    if entry.type == tree.HARDLINK:
-        return not _present(dir_fd, entry.name)
-    return not (right_already(dir_fd, entry, store) if entry.type == tree.FILE else same_kind(dir_fd, entry))
-
-
-def plan_tree(store: Payloads, root: bytes, path: bytes) -> dict[str, int]:
-    """What a restore of PATH would make: directories, files (all other names), bytes of content, names with losses. Raises NotFound."""
-    found = {"directories": 0, "files": 0, "bytes": 0, "damaged": 0}
-
-    def lost(count: Optional[int], _reason: str) -> None:
-        found["damaged"] += count or 1
-
-    waiting = [contents.resolve(store, root, path)]
-    while waiting:
-        entry = waiting.pop()
-        if entry.type == tree.DIRECTORY:
-            found["directories"] += 1
-            if entry.content == tree.TREE:
-                waiting.extend(ranges.directory(store, entry.digest, lost))
-        else:
-            found["files"] += 1
-            found["bytes"] += entry.size if entry.type == tree.FILE else 0
-            found["damaged"] += bool(entry.flags & tree.UNREAD)
-    return found
 
 
 def _present(dir_fd: int, name: bytes) -> bool:

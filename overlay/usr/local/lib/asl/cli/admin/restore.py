@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from asl.cli import parts
 from asl.cli.context import Context
-from asl.cli.output import fields, losses_text, size
+from asl.cli.output import LOSSES_SHOWN, fields, losses_text, printable, size
 from asl.errors import Usage
 
 if TYPE_CHECKING:
     from asl.restore import RestoreResult
+    from asl.restore.result import Changes
 
 HELP = "write a snapshot, or a part of it, back to a directory, a file or a device"
 # Seconds between two updates of the progress line.
@@ -80,15 +81,15 @@ def _actions(args: argparse.Namespace, part: parts.Part) -> list[str]:
 
 
 def _plan(args: argparse.Namespace, context: Context, part: parts.Part) -> int:
-    from asl.restore import content_differs, plan_content, plan_tree, tree_differs
+    from asl.restore import content_changes, plan_content, plan_tree, tree_changes
 
     store, root, path = part.snapshot.store, part.root, parts.path_of(args.path)
     if args.to:
-        changed = tree_differs(store, root.root, path, args.to, overwrite=args.overwrite, name=part.name)
+        changes = tree_changes(store, root.root, path, args.to, overwrite=args.overwrite, name=part.name)
         found = plan_tree(store, root.root, path)
     else:
         device = bool(args.device)
-        changed = content_differs(
+        changes = content_changes(
             store, root.root, args.device or args.file, size=root.size, device=device, overwrite=args.overwrite, serial=args.serial
         )
         found = plan_content(store, root.root, root.size)
@@ -96,13 +97,22 @@ def _plan(args: argparse.Namespace, context: Context, part: parts.Part) -> int:
     rows = [(name, size(value) if name not in ("files", "directories", "damaged") else value) for name, value in found.items()]
     context.document(
         {
-            "snapshot": str(part.snapshot.id), "source": part.spec, "destination": destination, "dry_run": True, "changed": changed,
-            "actions": _actions(args, part) if changed else [], "plan": found,
+            "snapshot": str(part.snapshot.id), "source": part.spec, "view": part.root.view, "destination": destination, "dry_run": True,
+            **changes.document(), "actions": _actions(args, part) if changes else [], "plan": found,
         }
     )  # fmt: skip
     text = fields([("would restore", part.spec), ("destination", destination), *rows])
-    context.text(text if changed else f"{text}\nall of it is there already")
+    context.text("\n".join([text, *_changes_text(changes)]))
     return 0
+
+
+def _changes_text(changes: Changes) -> list[str]:
+    """The first names that would change."""
+    if not changes:
+        return ["all of it is there already"]
+    lines = [f"{each.what:10}  {printable(each.path)}" for each in changes.listed[:LOSSES_SHOWN]]
+    more = len(changes.listed) + changes.omitted - len(lines)
+    return [*lines, f"… and {more} more: --json lists them"] if more else lines
 
 
 def _text(document: dict[str, Any]) -> str:
