@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - asl.rescue._attributes
   - asl.rescue._carried
   - asl.rescue._engine
+  - asl.rescue._media
 attributes:
   check_mode:
     support: full
@@ -91,6 +92,11 @@ EXAMPLES = r"""
     wait: false
     collect: false
   register: job
+
+- name: Ask a failing disk once more, gently, for what snapshot 12 lacks
+  asl.rescue.asl_ingest:
+    sources: [device:/dev/sda]
+    media: {retry: "12", retries: 3, max_temperature: 55}
 
 - name: Show how far it is
   ansible.builtin.debug:
@@ -309,6 +315,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.asl.rescue.plugins.module_utils._media import MEDIA_SPEC, media
 from ansible_collections.asl.rescue.plugins.module_utils._tool import ENGINE_SPEC, ToolError, Tools, finish, plain, settings, store, tools
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
@@ -318,6 +325,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 60},
     "collect": {"type": "bool", "default": True},
+    **MEDIA_SPEC,
     **ENGINE_SPEC,
 }
 DONE = (0, 1)
@@ -326,7 +334,7 @@ DONE = (0, 1)
 def submit(module: AnsibleModule, tool: Tools) -> dict[str, t.Any]:
     """Queue the job or join it."""
     params = module.params
-    arguments = ["submit", *settings(module), *store(module)]
+    arguments = ["submit", *settings(module), *store(module), *media(module)]
     if params["domain"]:
         arguments += ["--domain", params["domain"]]
     for key, value in sorted(params["labels"].items()):

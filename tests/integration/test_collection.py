@@ -44,9 +44,10 @@ def test_it_brings_the_overlay_and_both_libraries_and_no_tests(installed: Path) 
 
 def test_its_playbooks_and_modules_are_found_by_name(installed: Path) -> None:
     collections = {"ANSIBLE_COLLECTIONS_PATH": str(installed)}
-    syntax = run(["ansible-playbook", "asl.rescue.rescue", "--syntax-check", "-i", "host,"], installed, **collections)
-    assert syntax.returncode == 0, syntax.stderr
-    modules = ["asl.rescue.asl_overlay", "asl.rescue.asl_preflight", "asl.rescue.asl_ingest"]
+    for playbook in ("rescue", "restore"):
+        syntax = run(["ansible-playbook", f"asl.rescue.{playbook}", "--syntax-check", "-i", "host,"], installed, **collections)
+        assert syntax.returncode == 0, syntax.stderr
+    modules = ["asl.rescue.asl_overlay", "asl.rescue.asl_preflight", "asl.rescue.asl_ingest", "asl.rescue.asl_restore"]
     docs = run(["ansible-doc", "-t", "module", *modules], installed, **collections)
     assert docs.returncode == 0, docs.stderr
     assert all(name.rsplit(".", 1)[1].upper() in docs.stdout.upper() for name in modules)

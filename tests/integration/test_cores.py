@@ -16,7 +16,9 @@ from rig import bootstrap
 
 # ansible-core: the Python it is tried with.
 CORES = {"2.19": "3.11", "2.20": "3.12", "2.21": "3.12", "2.22": "3.13"}
-MODULES = ["asl_host_key", "asl_image", "asl_ingest", "asl_overlay", "asl_pool_import", "asl_preflight", "asl_report", "asl_verify"]
+MODULES = [
+    "asl_host_key", "asl_image", "asl_ingest", "asl_overlay", "asl_pool_import", "asl_preflight", "asl_report", "asl_restore", "asl_verify",
+]  # fmt: skip
 
 
 def core(version: str) -> Path:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-MODULES = ("asl_host_key", "asl_image", "asl_ingest", "asl_overlay", "asl_pool_import", "asl_preflight", "asl_report", "asl_verify")
+MODULES = (
+    "asl_host_key", "asl_image", "asl_ingest", "asl_overlay", "asl_pool_import", "asl_preflight", "asl_report", "asl_restore", "asl_verify",
+)  # fmt: skip
 
 
 class Outcome(NamedTuple):

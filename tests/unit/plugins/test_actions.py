@@ -78,6 +78,24 @@ def test_a_host_without_tools_is_looked_at_with_tools_that_are_carried(play: Pla
     assert leftovers(tmp_path) == []
 
 
+def test_a_restore_carries_its_tools_and_warns_of_losses(play: Play, root: str, tmp_path: Path) -> None:
+    image, store = tmp_path / "disk.img", tmp_path / "store"
+    image.write_bytes(b"x" * 65536)
+    (tmp_path / "bad.map").write_text("0 + 1\n0 4096 +\n4096 512 -\n4608 60928 +\n")
+    environment = {**os.environ, "ASL_STATE_DIR": str(tmp_path / "state"), "ASL_RUN_DIR": str(tmp_path / "run")}
+    taken = ["run", f"device:{image}", "--map", str(tmp_path / "bad.map"), "--store", str(store)]
+    for tool, words in (("asl-admin", ["init", str(store)]), ("asl-intake", taken)):
+        argv = [sys.executable, "-B", str(CHECKOUT / "overlay/usr/local/bin" / tool), *words]
+        assert subprocess.run(argv, env=environment, capture_output=True, check=False).returncode in (0, 1)
+    wanted = {"_root": root, "snapshot": "latest", "file": str(tmp_path / "back"), "store": str(store)}
+    predicted = play("asl_restore", wanted, "--check", "--diff")
+    assert predicted["diff"]["prepared"] == f"make {tmp_path / 'back'}\n" and not (tmp_path / "back").exists()
+    done = play("asl_restore", wanted)
+    assert (tmp_path / "back").read_bytes() == b"x" * 4096 + bytes(512) + b"x" * 60928
+    assert done["changed"] and "512 bytes at 4096" in done["warnings"][0]
+    assert leftovers(tmp_path) == []
+
+
 def test_a_report_is_written_on_the_control_node(play: Play, tmp_path: Path) -> None:
     done = play("asl_report", {"dir": str(tmp_path / "reports")})
     assert (done["changed"], done["not_rescued"]) == (False, ["localhost"])

