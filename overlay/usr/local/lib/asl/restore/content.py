@@ -209,7 +209,7 @@ def content_changes(
     if not device and not os.path.lexists(path):
         changes.add(path, MAKE)
         return changes
-    fd, _ = _open(store, digest, path, size=size, device=device, overwrite=overwrite, serial=serial)
+    fd, _sink = _open(store, digest, path, size=size, device=device, overwrite=overwrite, serial=serial)
     try:
         if _differs(store, digest, size, fd, device=device):
             changes.add(path, REPLACE)
