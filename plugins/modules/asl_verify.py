@@ -7,10 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: asl_verify
-short_description: Read a snapshot back from its store and check every digest
+short_description: Read a snapshot back from its store and check every digest, or hold its source against it
 version_added: 0.1.0
 description:
   - Reads what a snapshot reaches, on the host or wherever its store is at hand, and holds every byte against its digest.
+  - With O(source), reads the source again instead, and holds every byte, name and attribute of it against the snapshot. What the snapshot
+    lacks, such as bad sectors, is not asked for again.
   - Nothing is changed, neither on the host nor in the store.
 author:
   - The asl.rescue contributors (!UNKNOWN)
@@ -37,6 +39,12 @@ options:
       - Read only this share of the data, in per cent. V(100) reads every byte.
     type: float
     default: 100
+  source:
+    description:
+      - Hold the source against the snapshot. V(all) reads every source of it, a number or the name of one reads that. Any other source,
+        such as V(device:/dev/sdc), is where the snapshot's only one of its kind is now.
+      - Without O(snapshot), the newest one is taken. O(sample) does not go with it.
+    type: str
 seealso:
   - module: asl.rescue.asl_ingest
 """
@@ -52,11 +60,16 @@ EXAMPLES = r"""
 - name: Read one per cent of everything in the store
   asl.rescue.asl_verify:
     sample: 1
+
+- name: Make sure that the disk still is what the snapshot says, before it is given away
+  asl.rescue.asl_verify:
+    snapshot: "{{ job.snapshot }}"
+    source: all
 """
 
 RETURN = r"""
 ok:
-  description: Whether every byte that was read is what was stored. If not, the module fails.
+  description: Whether every byte that was read is what was stored, or with O(source), whether nothing differs. If not, the module fails.
   returned: always, unless the store cannot be read at all
   type: bool
   sample: true
@@ -71,23 +84,52 @@ verification:
       sample: /mnt/asl/local
     snapshots:
       description: The ids of the snapshots that were read.
+      returned: when O(source) is not set
       type: list
       elements: str
       sample: ["1"]
+    snapshot:
+      description: The id of the snapshot.
+      returned: when O(source) is set
+      type: str
+      sample: "1"
+    digest:
+      description: The digest of its content.
+      returned: when O(source) is set
+      type: str
+      sample: 0d4a1185e1f2f6b0f3f94ab7a7b1bb26a0b1b6df0cfa9c6bf2d20ab23f5ad1a7
+    sources:
+      description: Each source as it was called then (C(source)) and as it was read now (C(read)), how many files and bytes of it are equal,
+        how many bytes the snapshot lacks (C(bytes_unread)), and how many the source does not give any more (C(bytes_unreadable)).
+      returned: when O(source) is set
+      type: list
+      elements: dict
+      sample:
+        - {source: "device:/dev/sda", read: "device:/dev/sdc", kind: device, files: 1, bytes: 1073741312, bytes_unread: 512,
+           bytes_unreadable: 0, notes: []}
+    complete:
+      description: Whether everything could be compared.
+      returned: when O(source) is set
+      type: bool
+      sample: false
     files:
       description: How many files they hold.
+      returned: when O(source) is not set
       type: int
       sample: 4711
     artifacts:
       description: How many artifacts were read.
+      returned: when O(source) is not set
       type: int
       sample: 3066
     artifacts_skipped:
       description: How many artifacts O(sample) left out.
+      returned: when O(source) is not set
       type: int
       sample: 0
     bytes:
       description: How many bytes were read.
+      returned: when O(source) is not set
       type: int
       sample: 54365836
     seconds:
@@ -96,13 +138,41 @@ verification:
       sample: 0.452
 damaged:
   description: What is damaged, by snapshot, source and path, and in which way.
-  returned: always, unless the store cannot be read at all
+  returned: when O(source) is not set, unless the store cannot be read at all
   type: list
   elements: dict
   sample: []
 damaged_omitted:
   description: How much more is damaged than RV(damaged) lists.
-  returned: always, unless the store cannot be read at all
+  returned: when O(source) is not set, unless the store cannot be read at all
+  type: int
+  sample: 0
+differences:
+  description: What is another thing in the source, by name. C(what) is V(changed), V(vanished) or V(new); C(fields) says what changed, and
+    C(ranges) where, as offset and length in bytes.
+  returned: when O(source) is set
+  type: list
+  elements: dict
+  sample:
+    - {source: "tree:/mnt/crashed", path: etc/hosts, what: changed, fields: [content, mtime], ranges: [[0, 221]], ranges_omitted: 0,
+       why: it holds other bytes}
+differences_omitted:
+  description: How many differences there are beyond RV(differences).
+  returned: when O(source) is set
+  type: int
+  sample: 0
+not_compared:
+  description: What could not be compared. C(what) is V(unread) for what the snapshot lacks, V(unreadable) for what the source does not give
+    any more, V(damaged) for what the store cannot say.
+  returned: when O(source) is set
+  type: list
+  elements: dict
+  sample:
+    - {source: "device:/dev/sda", path: "", what: unread, ranges: [[331776, 512]], ranges_omitted: 0,
+       why: "it is not in the snapshot, and was not asked for again"}
+not_compared_omitted:
+  description: How many there are beyond RV(not_compared).
+  returned: when O(source) is set
   type: int
   sample: 0
 reason:
@@ -139,27 +209,58 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.asl.rescue.plugins.module_utils._tool import ENGINE_SPEC, ToolError, finish, settings, store, tools
 
-ARGUMENT_SPEC: dict[str, t.Any] = {"snapshot": {"type": "str"}, "sample": {"type": "float", "default": 100}, **ENGINE_SPEC}
+ARGUMENT_SPEC: dict[str, t.Any] = {
+    "snapshot": {"type": "str"},
+    "sample": {"type": "float", "default": 100},
+    "source": {"type": "str"},
+    **ENGINE_SPEC,
+}
+LISTS = ("damaged", "damaged_omitted", "differences", "differences_omitted", "not_compared", "not_compared_omitted")
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
-    """Let the tool verify; damage is a failure that names the first of it."""
-    snapshot = [module.params["snapshot"]] if module.params["snapshot"] else []
-    sample = ["--sample", str(module.params["sample"])] if module.params["sample"] < 100 else []
+    """Let the tool verify; damage, and a source that is another one, are failures that name the first of it."""
+    snapshot, source = module.params["snapshot"], module.params["source"]
+    words = ["--sample", str(module.params["sample"])] if module.params["sample"] < 100 else []
+    words += [snapshot] if snapshot else []
+    # The last word: what follows it would be taken for its value.
+    words += [] if source is None else ["--source"] if source == "all" else [f"--source={source}"]
+    if source is not None and not snapshot:
+        words.insert(0, "latest")
     with tools(module, carried=True) as tool:
-        document = tool.run("asl-admin", "verify", *settings(module), *store(module), *sample, *snapshot)
-    damaged = {key: document.pop(key) for key in ("damaged", "damaged_omitted")}
-    result: dict[str, t.Any] = {"changed": False, "ok": document.pop("ok"), "verification": document, **damaged}
+        document = tool.run("asl-admin", "verify", *settings(module), *store(module), *words)
+    lists = {key: document.pop(key) for key in LISTS if key in document}
+    result: dict[str, t.Any] = {"changed": False, "ok": document.pop("ok"), "verification": document, **lists}
     if not result["ok"]:
-        what = f"snapshot {snapshot[0]}" if snapshot else "the store"
-        first = ": ".join(
-            str(damaged["damaged"][0].get(key)) for key in ("source", "path", "what", "why") if damaged["damaged"][0].get(key)
-        )
-        raise ToolError(
-            f"{what} is damaged in {len(damaged['damaged']) + damaged['damaged_omitted']} places, the first is {first}",
-            **{**result, "reason": "DAMAGED", "hint": "read the sources again, and look at the store with asl-debug check"},
-        )
+        raise damaged(result, f"snapshot {snapshot}" if snapshot else "the store") if source is None else differs(result)
+    if lists.get("not_compared"):
+        module.warn(f"{counted(lists, 'not_compared')} could not be compared, the first is {first(lists['not_compared'])}")
     return result
+
+
+def damaged(result: dict[str, t.Any], what: str) -> ToolError:
+    """The failure that names the first damage."""
+    message = f"{what} is damaged in {counted(result, 'damaged')} places, the first is {first(result['damaged'])}"
+    hint = "read the sources again, and look at the store with asl-debug check"
+    return ToolError(message, **{**result, "reason": "DAMAGED", "hint": hint})
+
+
+def differs(result: dict[str, t.Any]) -> ToolError:
+    """The failure that names the first difference, or what the store cannot say."""
+    found = result["differences"] or [each for each in result["not_compared"] if each["what"] == "damaged"]
+    message = f"the source is not as it was in {counted(result, 'differences')} places, the first is {first(found)}"
+    hint = "take a new snapshot; find out who writes to it, if it is a disk that nobody may write to"
+    return ToolError(message, **{**result, "reason": "SOURCE_DIFFERS", "hint": hint})
+
+
+def counted(result: dict[str, t.Any], name: str) -> int:
+    """How many there are, listed or not."""
+    return len(result[name]) + int(result[f"{name}_omitted"])
+
+
+def first(found: list[dict[str, t.Any]]) -> str:
+    """The first of a list, in words."""
+    return ": ".join(str(found[0].get(key)) for key in ("source", "path", "what", "why") if found[:1] and found[0].get(key))
 
 
 def main() -> t.NoReturn:

@@ -102,6 +102,33 @@ def test_a_second_intake_reads_only_what_is_lacking(tmp_path: Path, machine: Mac
     assert machine.run("asl-admin", "verify", "--store", str(store)).document["ok"]
 
 
+def test_the_disk_is_held_against_its_snapshot_without_its_bad_sectors(tmp_path: Path, machine: Machine) -> None:
+    image, size = tmp_path / "disk.img", 12 << 20
+    data = make(image, size, random.Random(9))
+    bad = badsectors.ranges(size, 15, 9)
+    store = machine.init(tmp_path / "store")
+    words = ("verify", "latest", "--store", str(store), "--source")
+    lacking = [[start, end - start] for start, end in bad]
+    with badsectors.device(image, bad) as disk:
+        machine.intake(f"device:{disk}", store, codes=(1,))
+        found = machine.run("asl-admin", *words, f"device:{disk}", codes=(1,)).document
+    assert (found["ok"], found["differences"]) == (True, [])
+    assert [(each["what"], each["ranges"]) for each in found["not_compared"]] == [("unread", lacking)]
+    assert found["sources"][0]["bytes"] == size - sum(end - start for start, end in bad)
+    with badsectors.device(image, []) as disk:  # sound sectors there now: the snapshot knows nothing of them, and they are not asked for
+        assert machine.run("asl-admin", *words, f"device:{disk}", codes=(1,)).document["not_compared"] == found["not_compared"]
+    at = next(at for at in range(0, size, 512) if not any(start - 512 <= at < end for start, end in bad))
+    with badsectors.device(image, sorted([*bad, (at, at + 512)])) as disk:
+        worse = machine.run("asl-admin", *words, f"device:{disk}", codes=(1,)).document
+    [more] = [each for each in worse["not_compared"] if each["what"] == "unreadable"]
+    assert (worse["ok"], any(start <= at < start + length for start, length in more["ranges"])) == (True, True)
+    image.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    with badsectors.device(image, bad) as disk:
+        other = machine.run("asl-admin", *words, f"device:{disk}", codes=(5,)).document
+    [[start, length]] = other["differences"][0]["ranges"]
+    assert start <= at < start + length
+
+
 def test_a_failing_disk_goes_through_a_gateway_that_cannot_be_read(tmp_path: Path, machine: Machine) -> None:
     image = tmp_path / "disk.img"
     make(image, 12 << 20, random.Random(8))

@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "intake": {*STORING, "system", "deadline", "sources", "zfs", "config", "logs"},
     "restore": {*STORING, "sources", "system", "deadline"},
     "verify": {*STORING},
+    "compare": {*STORING, "sources", "intake", "restore"},
     "bench": {"errors", "kernel"},
     "config": {"errors", "names", "paths"},
     "system": {"errors", "paths"},

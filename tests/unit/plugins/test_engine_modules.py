@@ -172,6 +172,19 @@ def test_verify_reads_back_what_was_taken(call: Call, laid: Laid, store: str, so
     assert sampled.result["verification"]["artifacts_skipped"] > 0
 
 
+def test_verify_holds_the_source_against_the_snapshot(call: Call, laid: Laid, store: str, source: str) -> None:
+    taken = took(call, laid, sources=[source], store=store)
+    for words in ({}, {"snapshot": taken["snapshot"]}):
+        good = call("asl_verify", source="all", store=store, **words, **laid)
+        assert (good.rc, good.result["ok"], good.result["changed"], good.result["differences"]) == (0, True, False, [])
+        assert (good.result["verification"]["complete"], good.result["verification"]["sources"][0]["files"]) == (True, taken["files"])
+    Path(source.removeprefix("tree:"), "file").write_bytes(b"another " * 1000)
+    bad = call("asl_verify", source=source, store=store, check=True, **laid)
+    assert (bad.rc, bad.result["reason"], bad.result["ok"], bad.result["changed"]) == (1, "SOURCE_DIFFERS", False, False)
+    assert bad.result["differences"][0]["path"] == "file" and f"{source}: file: changed" in bad.result["msg"]
+    assert call("asl_verify", source="7", store=store, **laid).result["reason"] == "NO_SOURCE"
+
+
 def test_damage_fails_and_names_the_file(call: Call, laid: Laid, store: str, source: str) -> None:
     taken = took(call, laid, sources=[source], store=store)
     for block in Path(store, "blocks").rglob("*"):

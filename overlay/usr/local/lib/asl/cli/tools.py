@@ -33,7 +33,7 @@ TOOLS: dict[str, tuple[str, dict[str, str]]] = {
             "map": "write which parts of a disk were read, as a ddrescue mapfile",
             "cat": "write one file of a snapshot to stdout",
             "restore": "write a snapshot, or a part of it, back to a directory, a file or a device",
-            "verify": "read back what snapshots reach and check every digest",
+            "verify": "read back what snapshots reach and check every digest; or hold the source against a snapshot",
             "heal": "make damaged or lost blocks whole from another store; list by file what cannot be healed",
             "gc-check": "say what no snapshot reaches; removes nothing",
             "pin": "mark a snapshot as never to be removed",

@@ -124,8 +124,11 @@ class DeviceSource(Source):
     def passes(self, known: RescueMap) -> Passes:
         """The passes over it. Close them."""
         domain = read_map(self.media.domain_map, self.size) if self.media.domain_map else None
-        reader = PatientReader(self._fd, self.media.read_deadline)
-        return Passes(known, reader, self.sector, self.media, domain)
+        return Passes(known, self.patient(), self.sector, self.media, domain)
+
+    def patient(self) -> PatientReader:
+        """A reader of it whose reads have a deadline. Close it."""
+        return PatientReader(self._fd, self.media.read_deadline)
 
     def estimate(self) -> Optional[int]:
         """The size; for a sparse image what is allocated of it."""

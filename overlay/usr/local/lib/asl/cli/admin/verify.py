@@ -1,22 +1,23 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""asl-admin verify: read back what snapshots reach and check every digest."""
+"""asl-admin verify: read back what snapshots reach and check every digest, or read the source again."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asl.cli import stores
-from asl.cli.output import LOSSES_SHOWN, duration, printable, size
+from asl.cli.output import LOSSES_SHOWN, duration, printable, size, table
 from asl.cli.reading import ReadingLine, example
+from asl.errors import Usage
 
 if TYPE_CHECKING:
     from asl.cli.context import Context
 
-HELP = "read back what snapshots reach and check every digest"
+HELP = "read back what snapshots reach and check every digest; or hold the source against a snapshot"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,14 +26,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "snapshot", metavar="SNAPSHOT", nargs="?", help="a snapshot: its id, its digest (8 characters or more) or latest (default: all)"
     )
     parser.add_argument("--sample", metavar="PCT", type=float, help="read only this percentage of the content, the same one every time")
+    parser.add_argument(
+        "--source",
+        metavar="N|SOURCE",
+        nargs="?",
+        const="",
+        help="read the source again and hold it against SNAPSHOT (default: latest): every source of it, or the one with this number or "
+        "name; any other SOURCE is where the snapshot's only one of its kind is now. What the snapshot lacks is not read again",
+    )
     stores.add_argument(parser)
-    example(parser, "asl-admin verify latest --store /mnt/asl/local", "asl-admin verify --sample 5")
+    examples = ("latest --store /mnt/asl/local", "--sample 5", "latest --source", "latest --source device:/dev/sdc")
+    example(parser, *(f"asl-admin verify {each}" for each in examples))
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
-    """Verify. 0: everything is right, 5: something is damaged."""
+    """Verify. 0: everything is right, 5: something is damaged, or is another thing in the source; 1: nothing is, of what could be
+    compared with the source."""
     from asl.verify import verify
 
+    if args.source is not None:
+        return run_source(args, context)
     store = stores.open_readonly(args, context)
     snapshot = store.find_snapshot(args.snapshot) if args.snapshot else None
     with ReadingLine(context) as line:
@@ -40,6 +53,55 @@ def run(args: argparse.Namespace, context: Context) -> int:
     context.document(result)
     context.text(render(result))
     return 0 if result["ok"] else 5
+
+
+def run_source(args: argparse.Namespace, context: Context) -> int:
+    """Hold the source against the snapshot. 0: equal, 1: equal as far as it could be compared, 5: something differs."""
+    from asl.compare import compare
+
+    if args.sample is not None:
+        raise Usage("a source is read as a whole", reason="BAD_SAMPLE", hint="leave --sample or --source out")
+    if args.snapshot is None and args.source and ":" not in args.source:
+        args.snapshot, args.source = args.source, ""  # `verify --source latest`: the word belongs to the snapshot
+    store = stores.open_readonly(args, context)
+    with ReadingLine(context) as line:
+        result = compare(store, store.find_snapshot(args.snapshot or "latest"), args.source, line.show)
+    context.document(result)
+    context.text(render_source(result))
+    if not result["ok"]:
+        return 5
+    return 0 if result["complete"] else 1
+
+
+def render_source(result: Mapping[str, Any]) -> str:
+    """Each source with what was compared, then what differs by name, then what could not be compared."""
+    rows: list[Sequence[object]] = [("source", "read", "files", "equal", "not stored", "not readable")]
+    for each in result["sources"]:
+        figures = [size(each[key]) if each[key] else "" for key in ("bytes_unread", "bytes_unreadable")]
+        rows.append((each["source"], each["read"], each["files"], size(each["bytes"]), *figures))
+    lines = [f"snapshot {result['snapshot']} against its source; {duration(result['seconds'])}", table(rows, right=(2, 3, 4, 5))]
+    lines += [f"note: {each['source']}: {printable(note)}" for each in result["sources"] for note in each["notes"]]
+    for name, word in (("differences", ""), ("not_compared", "not compared: ")):
+        found, total = result[name], len(result[name]) + result[f"{name}_omitted"]
+        lines += [word + _finding(each) for each in found[:LOSSES_SHOWN]]
+        if total > LOSSES_SHOWN:
+            lines.append(f"… and {total - LOSSES_SHOWN} more: --json lists them")
+    if not result["ok"]:
+        lines.append(f"the source is NOT as it was: {len(result['differences']) + result['differences_omitted']} differences")
+    else:
+        lines.append("the source is as it was" if result["complete"] else "the source is as it was, as far as it could be compared")
+    return "\n".join(lines)
+
+
+def _finding(each: Mapping[str, Any]) -> str:
+    parts = [f"{each['what'].upper()} {each['source']} {printable(os.fsdecode(each['path']))}".rstrip()]
+    parts += [f": {', '.join(each['fields'])}"] if each.get("fields") else []
+    ranges = each.get("ranges", [])
+    if ranges:
+        more = len(ranges) + each["ranges_omitted"] - 1
+        parts.append(f" bytes {ranges[0][0]} to {sum(ranges[0]) - 1}" + (f" and {more} ranges more" if more else ""))
+    parts += [f" with {each['below']} names below"] if each.get("below") else []
+    return "".join([*parts, f" ({printable(each['why'])})"])
 
 
 def render(result: Mapping[str, Any]) -> str:
