@@ -107,8 +107,12 @@ class Domain:
         return digest in self.view().state.segments.values()
 
     def add_block(self, upload: Upload, block_id: bytes) -> bool:
-        """Check the whole UPLOAD and make it a block; False when it was there. Raises Invalid."""
+        """Check the whole UPLOAD and make it a block; False when it was there. Raises Invalid, Conflict."""
         self._digest_fits(upload, block_id)
+        with upload.held():  # what was checked is what is published
+            return self._add_block(upload, block_id)
+
+    def _add_block(self, upload: Upload, block_id: bytes) -> bool:
         try:
             self._checker.check_block(upload.path, block_id)
         except Invalid:
@@ -137,7 +141,7 @@ class Domain:
     def add_segment(self, upload: Upload, digest: bytes) -> tuple[int, bool]:
         """Check the whole UPLOAD against its blocks and make it a visible segment; (its id, False) when it was. Raises Invalid."""
         self._digest_fits(upload, digest)
-        with open(upload.path, "rb") as file:
+        with upload.held(), open(upload.path, "rb") as file:
             data = file.read()
         try:
             digests = self._checker.check_segment(data, self.backend())

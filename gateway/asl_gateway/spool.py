@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import os
 import time
+from collections.abc import Iterator
 
 from asl.backends.posix import failure
 from asl.errors import Conflict, Unavailable
@@ -37,6 +38,14 @@ def _whose_turn(path: str) -> bytes:
     with contextlib.suppress(OSError), open(path + _TURN, "rb") as file:
         return file.read()
     return b""
+
+
+def _named(fd: int, path: str) -> bool:
+    """True while PATH is the open file: not one that was finished, and is a block under another name by now."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def wrong_offset(end: int) -> Conflict:
@@ -114,39 +123,51 @@ class Upload:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
-                if os.fstat(self._fd).st_size != offset:
-                    raise wrong_offset(os.fstat(self._fd).st_size)
+                named = _named(self._fd, path)
+                end = os.fstat(self._fd).st_size if named else 0
+                if not named or end != offset:
+                    raise wrong_offset(end)
                 self._turn = _take_turn(path)
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
-            done = 0
-            while done < offset:
-                piece = os.pread(self._fd, min(_PIECE, offset - done), done)
-                if not piece:
-                    raise wrong_offset(done)
-                self.hasher.update(piece)
-                done += len(piece)
+            self._hash_what_is_there(offset)
         except BaseException:
             self.close()
             raise
 
-    def write(self, pieces: list[bytes]) -> None:
-        """Add PIECES. Raises Conflict when another connection has added since, Unavailable when there is no room."""
+    def _hash_what_is_there(self, size: int) -> None:
+        done = 0
+        while done < size:
+            piece = os.pread(self._fd, min(_PIECE, size - done), done)
+            if not piece:
+                raise wrong_offset(done)
+            self.hasher.update(piece)
+            done += len(piece)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else adds to it, or asks how far it has come, until this is left: for writing, and while what is whole is checked and
+        published. Raises Conflict when it is another connection's turn, Unavailable when there is no room."""
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             try:
                 end = os.fstat(self._fd).st_size
-                if end != self.at or not os.fstat(self._fd).st_nlink or _whose_turn(self.path) != self._turn:
+                if end != self.at or not _named(self._fd, self.path) or _whose_turn(self.path) != self._turn:
                     raise wrong_offset(end)
-                for piece in pieces:
-                    view = memoryview(piece)
-                    while view:
-                        view = view[os.pwrite(self._fd, view, self.at + len(piece) - len(view)) :]
-                    self.at += len(piece)
+                yield
             finally:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
         except OSError as error:
             raise failure("cannot keep the upload", error) from error
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Add PIECES. Raises as held()."""
+        with self.held():
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.pwrite(self._fd, view, self.at + len(piece) - len(view)) :]
+                self.at += len(piece)
         for piece in pieces:
             self.hasher.update(piece)
 
