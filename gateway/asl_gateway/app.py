@@ -20,7 +20,7 @@ from asl.formats import canonical
 from asl.names import reference_text
 from asl.store.state import Snapshot
 from asl.tokens import ADD, READ, Claims
-from asl_gateway import API, VERSION, artifacts, bodies, openapi, reads, receipts, uploads
+from asl_gateway import API, VERSION, artifacts, bodies, openapi, peers, reads, receipts, uploads
 from asl_gateway.access import Access
 from asl_gateway.domain import Domain, open_domains
 from asl_gateway.observe import Metrics
@@ -48,7 +48,8 @@ class Gateway:
         access = Access(settings.token_keys or "", settings.token_revoked)
         spool = Spool(place.spool, settings.upload_space)
         spool.sweep()
-        return cls(settings, place, access, open_domains(settings.domains, place, spool))
+        admitted = peers.of_domains(settings.federation, settings.domains, place)
+        return cls(settings, place, access, open_domains(settings.domains, place, spool, admitted))
 
     def _domain(self, request: Request, *verbs: str) -> tuple[Domain, Claims]:
         name = request.path_params["domain"]

@@ -12,14 +12,15 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from asl.backends import layout
 from asl.errors import Conflict, Damaged, NotFound, Unavailable
 from asl.formats import artifact, canonical
 from asl.formats.snapshot import About
 from asl.names import BlockID, check_domain, reference_text
-from asl.store import Writer, marker, merge, recovery
+from asl.store import Peer, Reader, Writer, marker, merge, recovery
+from asl.store.peers import joined
 from asl.store.reach import Lost, Walk
 from asl.store.state import Snapshot, find_equal
 from asl_gateway.checking import Checker
@@ -36,8 +37,8 @@ _MISSING = b"10" + bytes(254)
 class Domain:
     """The store of one domain, open for all that the API does."""
 
-    def __init__(self, name: str, place: Place, spool: Spool) -> None:
-        self.name, self._place, self.spool = check_domain(name), place, spool
+    def __init__(self, name: str, place: Place, spool: Spool, peers: Sequence[Peer] = ()) -> None:
+        self.name, self._place, self.spool, self._peers = check_domain(name), place, spool, tuple(peers)
         self._checker = Checker()
         self._lock = threading.RLock()  # the writer, and what hangs on its state
         self._walking = threading.Lock()
@@ -72,6 +73,12 @@ class Domain:
             writer.refresh()
             return writer
 
+    def _with_peers(self, writer: Writer) -> Reader:
+        """The store together with what is in the admitted peers by now."""
+        for peer in self._peers:
+            peer.refresh()
+        return joined(writer, self._peers)
+
     @property
     def store_id(self) -> str:
         """The id of the store."""
@@ -85,9 +92,9 @@ class Domain:
         return int(digits, 2).to_bytes(-(-len(known) // 8), "little") if digits else b""
 
     def known(self, packed: bytes) -> bytes:
-        """One byte for each digest in PACKED: 1 where it is visible."""
+        """One byte for each digest in PACKED: 1 where it is visible, or in an admitted peer."""
         writer = self.view()
-        known = writer.index.known(packed)
+        known = self._with_peers(writer).index.known(packed)
         if not writer.state.tombstones:
             return known
         hidden = writer.state.hidden
@@ -199,10 +206,11 @@ class Domain:
         return any((each.about.domain, list(each.about.sources), dict(each.about.labels)) == asked for each in self.view().state.snapshots)
 
     def _reach(self, about: About) -> None:
-        """See that everything the snapshot reaches is visible. What was seen to be whole is not walked a second time."""
-        writer = self.view()
+        """See that everything the snapshot reaches is visible, here or in an admitted peer. What was seen to be whole is not walked
+        a second time."""
+        store = self._with_peers(self.view())
         if self._walk is None:
-            self._walk = Walk(writer, lambda chunk: None, self._losses.append)
+            self._walk = Walk(store, lambda chunk: None, self._losses.append)
         self._losses.clear()
         try:
             self._walk.snapshot(Snapshot(0, 0, b"", about))
@@ -232,9 +240,9 @@ class Domain:
         self.view()
 
 
-def open_domains(names: Sequence[str], place: Place, spool: Spool) -> dict[str, Domain]:
-    """The domains, by name."""
-    return {name: Domain(name, place, spool) for name in names}
+def open_domains(names: Sequence[str], place: Place, spool: Spool, peers: Mapping[str, Sequence[Peer]]) -> dict[str, Domain]:
+    """The domains, by name; PEERS: the admitted ones of each."""
+    return {name: Domain(name, place, spool, peers.get(name, ())) for name in names}
 
 
 def free_space(place: Place) -> int | None:

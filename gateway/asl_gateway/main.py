@@ -124,7 +124,7 @@ def replica() -> object:
     from asl_gateway.around import Around
 
     values: dict[str, Any] = json.loads(os.environ["ASL_GATEWAY_SETTINGS"])
-    for key in ("listen", "domains"):
+    for key in ("listen", "domains", "federation"):
         values[key] = tuple(values[key])
     settings = Settings(**values)
     observe.configure(settings.log_level)

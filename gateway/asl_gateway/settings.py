@@ -26,6 +26,7 @@ class Settings:
     tls_key: str | None = None
     place: str = "/srv/asl"  # a directory, or s3://bucket[/prefix]
     domains: tuple[str, ...] = ()
+    federation: tuple[str, ...] = ()  # federation.conf files, one a domain that has peers
     spool: str | None = None  # uploads in the making; next to the stores where these lie in a directory
     token_keys: str | None = None
     token_revoked: str | None = None
@@ -59,6 +60,10 @@ def _domains(text: str) -> tuple[str, ...]:
     return found
 
 
+def _files(text: str) -> tuple[str, ...]:
+    return tuple(values.path(name) for name in text.replace(",", " ").split())
+
+
 def _place(text: str) -> str:
     if text.startswith("s3://") and len(text) > len("s3://"):
         return text.rstrip("/")
@@ -72,6 +77,7 @@ KEYS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "tls.key": ("tls_key", _FILE),
     "place": ("place", _place),
     "domains": ("domains", _domains),
+    "federation": ("federation", _files),
     "spool": ("spool", _FILE),
     "token.keys": ("token_keys", _FILE),
     "token.revoked": ("token_revoked", _FILE),

@@ -12,7 +12,7 @@ import pytest
 from asl.config import Config, load, load_federation, load_logging
 from asl.config.main import keys
 from asl.config.values import show_size
-from asl.errors import Usage
+from asl.errors import Refused, Usage
 
 ETC = Path(__file__).parents[3] / "overlay/etc/asl"
 
@@ -195,7 +195,8 @@ def test_federation_peers_sorted_and_admitting_nothing_by_default(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("peer.a.domain = alpha", "has no peer.a.endpoint"),
+        ("peer.a.endpoint = https://a", "has no peer.a.domain"),
+        ("peer.a.domain = alpha\npeer.a.token-file = /etc/asl/token", "under /run/asl"),
         ("peer.a.domain = rescue-domain\npeer.a.endpoint = https://a", "own domain"),
         ("peer.a.admit = all", "none, artifacts, snapshots"),
         ("peer.a.endpiont = https://a", "unknown key peer.a.endpiont"),
@@ -206,6 +207,19 @@ def test_federation_refuses(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(Usage) as caught:
         load_federation(write(tmp_path, text))
     assert says in caught.value.message
+
+
+def test_what_is_admitted_decides_what_may_be_read(tmp_path: Path) -> None:
+    text = "".join(f"peer.{name}.domain = {name}\npeer.{name}.admit = {name}\n" for name in ("none", "artifacts", "snapshots"))
+    federation = load_federation(write(tmp_path, text))
+    assert [peer.name for peer in federation.admitted] == ["artifacts", "snapshots"]
+    assert federation.peer_to_read("snapshots").domain == "snapshots"
+    for name in ("none", "artifacts"):
+        with pytest.raises(Refused) as refusal:
+            federation.peer_to_read(name)
+        assert refusal.value.reason == "PEER_NOT_ADMITTED"
+    with pytest.raises(Usage, match="no peer other"):
+        federation.peer_to_read("other")
 
 
 def test_logging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

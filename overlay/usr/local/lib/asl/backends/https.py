@@ -100,7 +100,8 @@ class Patience:
     def pauses(self) -> Iterator[float]:
         """The pauses between attempts; ends when it is time to give up."""
         pause, began = PAUSE, time.monotonic()
-        while time.monotonic() - max(self._answered, began if self._first else 0.0) < (FIRST_PATIENCE if self._first else self._seconds):
+        limit = min(FIRST_PATIENCE, self._seconds) if self._first else self._seconds
+        while time.monotonic() - max(self._answered, began if self._first else 0.0) < limit:
             yield pause * random.uniform(0.5, 1.0)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from asl.errors import AslError, Usage
 
 if TYPE_CHECKING:
-    from asl.config import Config
+    from asl.config import Config, Federation
 
 
 class Context:
@@ -37,6 +37,19 @@ class Context:
         from asl import config
 
         return config.load(self._config_path, {**self.overrides, **more})
+
+    @cached_property
+    def federation(self) -> Federation:
+        """federation.conf: beside the file of --config where that was given and there is one, else that of /etc/asl. Raises Usage."""
+        from asl import config
+
+        beside = os.path.join(os.path.dirname(self._config_path), "federation.conf") if self._config_path else ""
+        return config.load_federation(beside if os.path.exists(beside) else None, domain_id=self.config.domain_id)
+
+    @property
+    def domain_id(self) -> str:
+        """The own domain: what --set says, else federation.conf, else asl.conf."""
+        return self.config.domain_id if "domain.id" in self.overrides else self.federation.domain_id
 
     @cached_property
     def overrides(self) -> dict[str, str]:

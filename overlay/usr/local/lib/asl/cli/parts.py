@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add SNAPSHOT, --source and --store."""
     parser.add_argument("snapshot", metavar="SNAPSHOT", help="its id, the beginning of its digest (8 characters or more), or latest")
     parser.add_argument("--source", metavar="N|SOURCE", help="which source, where the snapshot has several: its number or its name")
-    stores.add_argument(parser)
+    stores.add_reading(parser)
 
 
 def path_of(text: Optional[str]) -> bytes:

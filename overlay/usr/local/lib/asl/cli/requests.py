@@ -40,7 +40,7 @@ def from_arguments(args: argparse.Namespace, context: Context) -> Request:
     return Request(
         tuple(args.sources),
         stores.location(args, context),
-        args.domain or config.domain_id,
+        args.domain or context.domain_id,
         parse_labels(args.labels),
         config.chunk_average,
         media.from_arguments(args),

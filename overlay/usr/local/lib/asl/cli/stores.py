@@ -19,6 +19,12 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="DIR|URL", help="the store (default: ASL_STORE, else what /run/asl/mode and asl.conf say)")
 
 
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add --store and --peer to a command that only reads."""
+    add_argument(parser)
+    parser.add_argument("--peer", metavar="NAME", help="read the domain of this peer in federation.conf, whose snapshots are admitted")
+
+
 def mode() -> str:
     """The word in /run/asl/mode: local, remote or none; empty where preflight has not run."""
     try:
@@ -47,9 +53,15 @@ def location(args: argparse.Namespace, context: Context) -> str:
 
 
 def open_readonly(args: argparse.Namespace, context: Context) -> Store:
-    """The store, for reading."""
+    """The store, for reading, together with the admitted peers; or that of the peer that --peer names. Raises AslError."""
+    from asl.intake import reach
+
     where = location(args, context)
-    return open_store(where, remote=reached(where, args, context))
+    remote = reached(where, args, context)
+    if getattr(args, "peer", None):
+        where, remote = reach.peer_place(context.federation.peer_to_read(args.peer), where, remote)
+        return open_store(where, remote=remote)
+    return open_store(where, remote=remote, peers=reach.peers(context.federation, where, remote))
 
 
 def open_for_adding(args: argparse.Namespace, context: Context) -> Writer:
@@ -64,4 +76,4 @@ def reached(where: str, args: argparse.Namespace, context: Context) -> Optional[
         return None
     from asl.intake.reach import remote
 
-    return remote(context.config, where, getattr(args, "domain", None) or context.config.domain_id)
+    return remote(context.config, where, getattr(args, "domain", None) or context.domain_id)

@@ -5,8 +5,10 @@
 A peer is all keys ``peer.NAME.*``. What is admitted is decided by whoever receives, for each peer apart, and nothing is the default:
 
     none        nothing of this peer is taken
-    artifacts   its blocks and segments may be read when something of ours names them
+    artifacts   what it has stored counts as there, and is read when something of ours names it
     snapshots   its sealed snapshots may be listed and read as well
+
+A peer without an endpoint lies where the own domain does: at the same gateway, or in the folder beside it.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ from typing import Any, Optional
 from asl import paths
 from asl.config import parse, values
 from asl.config.main import Config, convert
+from asl.errors import Refused, Usage
 
 ADMIT = ("none", "artifacts", "snapshots")
 _PEER = re.compile(r"peer\.(?P<name>[a-z0-9][a-z0-9-]{0,62})\.(?P<key>[a-z-]+)\Z")
 _PEER_KEYS: dict[str, Callable[[str], Any]] = {
     "domain": values.domain,
-    "endpoint": values.https,
+    "endpoint": values.optional(values.https),
     "ca": values.optional(values.path),
+    "token-file": values.optional(values.secret_path),
     "admit": values.choice(*ADMIT),
 }
 
@@ -36,8 +40,9 @@ class Peer:
 
     name: str
     domain: str
-    endpoint: str
+    endpoint: Optional[str] = None
     ca: Optional[str] = None
+    token_file: Optional[str] = None  # with a token of that domain that may read
     admit: str = "none"
 
 
@@ -47,6 +52,22 @@ class Federation:
 
     domain_id: str
     peers: tuple[Peer, ...] = ()
+
+    @property
+    def admitted(self) -> tuple[Peer, ...]:
+        """The peers of which artifacts are admitted."""
+        return tuple(peer for peer in self.peers if peer.admit != "none")
+
+    def peer_to_read(self, name: str) -> Peer:
+        """The peer NAME, whose snapshots are admitted. Raises Refused (PEER_NOT_ADMITTED), Usage for one that is not known."""
+        for peer in self.peers:
+            if peer.name == name and peer.admit == "snapshots":
+                return peer
+            if peer.name == name:
+                hint = f"set peer.{name}.admit = snapshots, if they ought to be read"
+                raise Refused(f"the snapshots of the peer {name} are not admitted", reason="PEER_NOT_ADMITTED", hint=hint)
+        known = ", ".join(peer.name for peer in self.peers) or "none"
+        raise Usage(f"there is no peer {name} in federation.conf", reason="NO_PEER", hint=f"peers there: {known}")
 
 
 def load_federation(
@@ -73,9 +94,12 @@ def load_federation(
         peers.setdefault(name, {})[found["key"]] = convert(key, entry, _PEER_KEYS[found["key"]])
         places.setdefault(name, entry.place)
     for name, fields in peers.items():
-        for needed in ("domain", "endpoint"):
-            if needed not in fields:
-                raise parse.invalid(places[name], f"peer {name} has no peer.{name}.{needed}", f"add peer.{name}.{needed} = …")
+        if "domain" not in fields:
+            raise parse.invalid(places[name], f"peer {name} has no peer.{name}.domain", f"add peer.{name}.domain = …")
         if fields["domain"] == domain_id:
             raise parse.invalid(places[name], f"peer {name} has the own domain {domain_id}", "a peer is another domain")
-    return Federation(domain_id, tuple(Peer(name=name, **peers[name]) for name in sorted(peers)))
+    return Federation(domain_id, tuple(_peer(name, peers[name]) for name in sorted(peers)))
+
+
+def _peer(name: str, fields: Mapping[str, Any]) -> Peer:
+    return Peer(name=name, **{key.replace("-", "_"): value for key, value in fields.items()})

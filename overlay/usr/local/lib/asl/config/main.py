@@ -49,7 +49,6 @@ class Key(NamedTuple):
 
 def keys() -> dict[str, Key]:
     """Every key of asl.conf, in the order in which the shipped file shows them."""
-    secrets = values.path_under("/run/asl", "/run/credentials", paths.run())
     return {
         "mode": Key("mode", values.choice("auto", "local", "remote")),
         "local.mount": Key("local_mount", values.path),
@@ -58,7 +57,7 @@ def keys() -> dict[str, Key]:
         "local.approved": Key("local_approved", values.guids),
         "remote.endpoint": Key("remote_endpoint", values.optional(values.https)),
         "remote.ca": Key("remote_ca", values.optional(values.path)),
-        "remote.token-file": Key("remote_token_file", values.optional(secrets)),
+        "remote.token-file": Key("remote_token_file", values.optional(values.secret_path)),
         "domain.id": Key("domain_id", values.domain),
         "chunk.average": Key("chunk_average", values.size(4 << 10, 4 << 20, power_of_two=True)),
         "block.size": Key("block_size", values.size(1 << 20, 64 << 20)),

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Optional, TypeVar
 from urllib.parse import urlsplit
 
+from asl import paths
+
 T = TypeVar("T")
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
@@ -101,6 +103,11 @@ def path_under(*roots: str) -> Callable[[str], str]:
         return clean
 
     return convert
+
+
+def secret_path(text: str) -> str:
+    """A file in memory: under /run/asl or among the credentials of a systemd unit."""
+    return path_under("/run/asl", "/run/credentials", paths.run())(text)
 
 
 def https(text: str) -> str:

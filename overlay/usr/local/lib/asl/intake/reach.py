@@ -1,16 +1,22 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the gateway of a configuration is reached: its CA, the file of the token, the limit of the rate."""
+"""How the gateway of a configuration is reached: its CA, the file of the token, the limit of the rate; and its peers likewise."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Optional
 
 from asl import paths
 from asl.backends.https import Remote
-from asl.config import Config
+from asl.config import Config, Federation
+from asl.config import Peer as Named
+from asl.store import Peer, Reader, open_store
 
 CREDENTIAL = "asl-token"
+# Seconds since the last answer of a peer, until it counts as not there.
+_PATIENCE = 60.0
 
 
 def token_file(config: Config) -> str:
@@ -25,3 +31,22 @@ def token_file(config: Config) -> str:
 def remote(config: Config, location: str, domain: str) -> Remote:
     """How the gateway at the URL LOCATION is reached for DOMAIN."""
     return Remote(location.rstrip("/"), domain, token_file(config), config.remote_ca, config.intake_bandwidth)
+
+
+def peer_place(peer: Named, location: str, own: Optional[Remote]) -> tuple[str, Optional[Remote]]:
+    """Where the domain of PEER lies, and how it is reached, for whoever has the own domain at LOCATION, reached by OWN."""
+    if peer.endpoint is None and own is None:
+        return os.path.join(os.path.dirname(location), peer.domain), None
+    ca = peer.ca or (own.ca if own and peer.endpoint is None else None)
+    where = peer.endpoint or location
+    return where, Remote(where.rstrip("/"), peer.domain, peer.token_file, ca, patience=_PATIENCE)
+
+
+def peers(federation: Federation, location: str, own: Optional[Remote]) -> list[Peer]:
+    """The admitted peers, for reading beside the own domain. None is opened before something is looked for in it."""
+
+    def opening(peer: Named) -> Callable[[], Reader]:
+        where, remote = peer_place(peer, location, own)
+        return lambda: open_store(where, remote=remote)
+
+    return [Peer(peer.name, opening(peer)) for peer in federation.admitted]

@@ -6,7 +6,7 @@ backends  where bytes lie             state     CURRENT, pure            recover
 index     sealed segments, look-up    reader    from digest to bytes     packer    artifacts into blocks
 writer    commits and snapshots       adopt     blocks nobody names      merge     few segments
 contents  recipes and trees read      check     every byte               marker    format version and store id
-remote    a writer over a gateway     access    what lies behind a URL
+remote    a writer over a gateway     access    what lies behind a URL    peers     admitted peers, read where the own domain ends
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from asl.backends.posix import Posix, PosixReads
 from asl.errors import Conflict, NotFound, Unavailable, Usage
 from asl.formats import log
 from asl.store import marker, recovery
+from asl.store.index import Index
+from asl.store.peers import JoinedIndex, JoinedReads, Peer
 from asl.store.reader import Reader
 from asl.store.snapshots import StoredSnapshot, find, listing
 from asl.store.writer import DEFAULT_BLOCK_SIZE, Writer
 
 __all__ = [
-    "Reader", "Remote", "Store", "StoredSnapshot", "Writer",
+    "Peer", "Reader", "Remote", "Store", "StoredSnapshot", "Writer",
     "fill", "init_store", "open_store", "open_writer", "raw", "sealed_before",
 ]  # fmt: skip
 
@@ -84,13 +86,18 @@ def _reads(location: str, remote: Optional[Remote]) -> Reads:
     return PosixReads(location)
 
 
-def open_store(location: str, *, full: bool = False, remote: Optional[Remote] = None) -> Store:
+def open_store(location: str, *, full: bool = False, remote: Optional[Remote] = None, peers: Sequence[Peer] = ()) -> Store:
     """The store at LOCATION, for reading; REMOTE says how to reach a URL. With FULL the log is replayed from its first record.
 
-    Raises NotFound, Damaged, Unsupported, Unavailable."""
+    What it does not have is read from PEERS. Raises NotFound, Damaged, Unsupported, Unavailable."""
     backend = _reads(location, remote)
     _check_marker(backend)
-    return Store(backend, recovery.load(backend, full=full))
+    state = recovery.load(backend, full=full)
+    if not peers:
+        return Store(backend, state)
+    own = Index(backend)
+    own.follow(state)
+    return Store(JoinedReads(backend, peers), state, JoinedIndex(own, peers))
 
 
 def open_writer(

@@ -17,13 +17,14 @@ class Marks:
     """Bits for the records of segments, all clear at first."""
 
     def __init__(self) -> None:
-        self._bits: dict[int, bytearray] = {}
+        # By the hash of the segment: two stores that are read as one (store.peers) number their segments each for itself.
+        self._bits: dict[bytes, bytearray] = {}
 
     def add(self, segment: Segment, number: int) -> bool:
         """Mark record NUMBER of SEGMENT; True when it was not marked."""
-        bits = self._bits.get(segment.id)
+        bits = self._bits.get(segment.hash)
         if bits is None:
-            bits = self._bits[segment.id] = bytearray(-(-segment.count // 8))
+            bits = self._bits[segment.hash] = bytearray(-(-segment.count // 8))
         bit = 1 << (number & 7)
         if bits[number >> 3] & bit:
             return False
@@ -32,7 +33,7 @@ class Marks:
 
     def has(self, segment: Segment, number: int) -> bool:
         """True when record NUMBER of SEGMENT is marked."""
-        bits = self._bits.get(segment.id)
+        bits = self._bits.get(segment.hash)
         return bits is not None and bool(bits[number >> 3] & 1 << (number & 7))
 
     def meet(self, index: Index, digest: bytes) -> bool:
@@ -42,7 +43,7 @@ class Marks:
 
     def clear(self, segment: Segment) -> Iterator[int]:
         """The records of SEGMENT that are not marked, in order."""
-        bits = self._bits.get(segment.id) or bytes(-(-segment.count // 8))
+        bits = self._bits.get(segment.hash) or bytes(-(-segment.count // 8))
         for at, byte in enumerate(bits):
             if byte != 0xFF:
                 for number in range(at * 8, min(at * 8 + 8, segment.count)):

@@ -14,6 +14,7 @@ from asl.errors import AslError, Damaged, NotFound, Unsupported
 from asl.formats import artifact, block, segment
 from asl.formats.artifact import Artifact
 from asl.names import BlockID, reference_text
+from asl.store import recovery
 from asl.store.frames import FrameReader
 from asl.store.index import Index
 from asl.store.state import State
@@ -25,14 +26,21 @@ _BLOCKS = 1024
 class Reader:
     """A view of one state. Never locks; safe in several threads."""
 
-    def __init__(self, backend: Reads, state: State) -> None:
+    def __init__(self, backend: Reads, state: State, index: Optional[Index] = None) -> None:
+        """INDEX: one that follows STATE already, and is shared."""
         self.backend = backend
         self.state = state
-        self.index = Index(backend)
-        self.index.follow(state)
+        self.index = index or Index(backend)
+        if index is None:
+            self.index.follow(state)
         self._headers: OrderedDict[BlockID, block.Header] = OrderedDict()
         self._frames = FrameReader(backend)
         self._mutex = threading.Lock()
+
+    def refresh(self) -> None:
+        """See what others have made visible since. Needs no lock. Raises Damaged, Unavailable."""
+        recovery.refresh(self.backend, self.state)
+        self.index.follow(self.state)
 
     def has(self, digest: bytes) -> bool:
         """True when the artifact is visible."""

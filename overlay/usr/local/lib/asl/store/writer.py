@@ -238,11 +238,6 @@ class Writer(Reader):
             return []
         return [(records.SEGMENT_SEAL, seal.encode())]
 
-    def refresh(self) -> None:
-        """See what others have made visible since. Needs no lock."""
-        recovery.refresh(self.backend, self.state)
-        self.index.follow(self.state)
-
     def add_segment(self, data: bytes) -> int:
         """Make the segment DATA visible, which somebody else has built over blocks that are durable; its id. Raises Unavailable.
 

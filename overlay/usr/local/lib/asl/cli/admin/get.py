@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("reference", metavar="REF", help="a reference (68 hex characters) or a digest (64)")
     parser.add_argument("--output", metavar="FILE", help="the file to write, which must not exist (default: standard output)")
-    stores.add_argument(parser)
+    stores.add_reading(parser)
     example(parser, "asl-admin get 0001ba7816bf… --output notes.txt --store /mnt/asl/local")
 
 

@@ -23,7 +23,7 @@ HELP = "show one snapshot: sources, sizes, losses, receipt"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("snapshot", metavar="SNAPSHOT", help="its id, its digest (8 characters or more) or latest")
-    stores.add_argument(parser)
+    stores.add_reading(parser)
     example(parser, "asl-admin show latest --store /mnt/asl/local")
 
 

@@ -20,7 +20,7 @@ HELP = "list snapshots"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    stores.add_argument(parser)
+    stores.add_reading(parser)
     example(parser, "asl-admin snapshots --store /mnt/asl/local")
 
 

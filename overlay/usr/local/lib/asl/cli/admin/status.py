@@ -20,7 +20,7 @@ HELP = "show the state of a store"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    stores.add_argument(parser)
+    stores.add_reading(parser)
     example(parser, "asl-admin status --store /mnt/asl/local")
 
 

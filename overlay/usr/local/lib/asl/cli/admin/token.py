@@ -62,7 +62,7 @@ def _key(args: argparse.Namespace, context: Context) -> int:
 def _issue(args: argparse.Namespace, context: Context) -> int:
     keys = tokens.parse_keys(_read(args.file))
     expires = int(time.time()) + _seconds(args.lifetime)
-    token = tokens.issue(keys, args.domain or context.config.domain_id, args.verb or [tokens.ADD], expires)
+    token = tokens.issue(keys, args.domain or context.domain_id, args.verb or [tokens.ADD], expires)
     claims = tokens.read(token)
     document: dict[str, Any] = {**claims.document(), "file": args.output}
     if args.output:

@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="read the source again and hold it against SNAPSHOT (default: latest): every source of it, or the one with this number or "
         "name; any other SOURCE is where the snapshot's only one of its kind is now. What the snapshot lacks is not read again",
     )
-    stores.add_argument(parser)
+    stores.add_reading(parser)
     examples = ("latest --store /mnt/asl/local", "--sample 5", "latest --source", "latest --source device:/dev/sdc")
     example(parser, *(f"asl-admin verify {each}" for each in examples))
 
