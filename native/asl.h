@@ -5,8 +5,8 @@
  * Every function
  *   - keeps no pointer, never calls back, never prints, and may run in any number of threads at once; but one
  *     asl_sink belongs to one thread at a time;
- *   - is pure, but for those on a sink, which hash and write, for asl_scan and asl_slurp, which look at files, and for
- *     asl_crypto, which finds libcrypto;
+ *   - is pure, but for those on a sink, which hash and write, for asl_scan and asl_slurp, which look at files, for
+ *     asl_make, which makes some, and for asl_crypto, which finds libcrypto;
  *   - takes a length beside every pointer and checks all bounds before the first byte is read: when it
  *     answers with an error, nothing was read and nothing was written;
  *   - answers with the number of results (0 or more) or with one of the negative codes below.
@@ -23,7 +23,7 @@
 #define ASL_API __attribute__((visibility("default")))
 
 /* Raised by any change of a signature, a code or a meaning, also by a new function. asl_abi() returns it. */
-#define ASL_ABI 5u
+#define ASL_ABI 6u
 
 enum {
   ASL_EBOUNDS = -1,     /* a pointer is NULL while its length is not 0, or `start` is not a place in the data */
@@ -166,5 +166,26 @@ ASL_API int64_t asl_scan(int32_t directory, const char *names, uint64_t length, 
 ASL_API int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count,
                           const struct asl_status *seen, uint8_t *data, uint64_t room, struct asl_run *spans,
                           uint64_t span_room);
+
+/* A regular file to be made in the open `directory`: its content is `count` spans from spans[first] on, one behind the
+ * other; mode has no type. */
+struct asl_new {
+  int64_t directory;
+  uint64_t first, count;
+  int64_t mode, uid, gid, mtime_s, mtime_ns;
+};
+
+/* Makes files that are not there yet, whole or not at all: made[i] is 1 where names[i] is now a regular file with its
+ * content, owner, mode and times; 0 where something was not as usual, and then there is nothing of it left: the name was
+ * taken, a span has not its digest (that of asl_digests, at digests + 32 * i), a system call failed, or the file has got
+ * extended attributes from its directory (labels of security modules apart). That is for the caller to look at. Zero pages
+ * become holes. A name with a slash is never made. Answers how many were made. */
+ASL_API int64_t asl_make(const char *names, uint64_t length, uint64_t count, const struct asl_new *files,
+                         const uint8_t *data, uint64_t size, const struct asl_run *spans, const uint8_t *digests,
+                         uint64_t span_count, uint8_t *made, uint64_t room);
+
+/* Not to be had from outside: whether `size` bytes are zero, and what names of asl_scan, asl_slurp and asl_make have to be. */
+int asl_zero_page(const uint8_t *data, uint64_t size);
+int asl_names_fit(const char *names, uint64_t length, uint64_t count);
 
 #endif

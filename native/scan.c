@@ -21,7 +21,7 @@ static const char *next(const char *name, const char *end) {
   return zero ? zero + 1 : NULL;
 }
 
-static int names_fit(const char *names, uint64_t length, uint64_t count) {
+int asl_names_fit(const char *names, uint64_t length, uint64_t count) {
   const char *at = names, *end = names + length;
   if (!names) return !length && !count;
   for (uint64_t i = 0; i < count; i++) {
@@ -58,7 +58,7 @@ static int64_t xattrs(int directory, const char *name) {
 
 int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, struct asl_status *out,
                  uint64_t room) {
-  if (directory < 0 || (!out && room) || count > room || !names_fit(names, length, count)) return ASL_EBOUNDS;
+  if (directory < 0 || (!out && room) || count > room || !asl_names_fit(names, length, count)) return ASL_EBOUNDS;
   for (uint64_t i = 0; i < count; i++, names = next(names, names + NAME_ROOM)) {
     struct stat found;
     memset(&out[i], 0, sizeof out[i]);
@@ -107,7 +107,7 @@ int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_
                   uint8_t *data, uint64_t room, struct asl_run *spans, uint64_t span_room) {
   uint64_t at = 0, i = 0;
   if (directory < 0 || (!seen && count) || (!data && room) || (!spans && span_room) || count > span_room) return ASL_EBOUNDS;
-  if (!names_fit(names, length, count)) return ASL_EBOUNDS;
+  if (!asl_names_fit(names, length, count)) return ASL_EBOUNDS;
   for (; i < count; i++, names = next(names, names + NAME_ROOM)) {
     if (seen[i].size < 0) return ASL_EBOUNDS;
     if ((uint64_t)seen[i].size > room - at) break;

@@ -16,7 +16,7 @@ static int zero_step(const uint8_t *data) {
   return seen == 0;
 }
 
-static int zero_page(const uint8_t *data, uint64_t size) {
+int asl_zero_page(const uint8_t *data, uint64_t size) {
   for (; size >= STEP; data += STEP, size -= STEP) {
     if (!zero_step(data)) return 0;
   }
@@ -31,7 +31,7 @@ static uint64_t page_size(uint64_t at, uint64_t length) { return length - at < A
 
 /* Offset behind the unbroken zero pages that begin at `at`; `at` itself where there are none. */
 static uint64_t zeros_end(const uint8_t *data, uint64_t at, uint64_t length) {
-  while (at < length && zero_page(data + at, page_size(at, length))) at += page_size(at, length);
+  while (at < length && asl_zero_page(data + at, page_size(at, length))) at += page_size(at, length);
   return at;
 }
 

@@ -150,6 +150,38 @@ static void files(void) {
   close(fd);
 }
 
+static void making(void) {
+  static const char names[] = "one\0two\0a/b";
+  char path[] = "/tmp/asl-make-XXXXXX";
+  uint8_t *data = noise(9000, 6), digests[64], made[3], back[9000];
+  struct asl_run spans[] = {{0, 5000}, {5000, 9000}};
+  struct asl_new files[] = {{0, 0, 2, 0600, getuid(), getgid(), 7, 8}, {0, 1, 1, 0600, getuid(), getgid(), 7, 8}, {0, 0, 0, 0600, getuid(), getgid(), 7, 8}};
+  struct asl_new wrong[] = {{0, 2, 1, 0600, 0, 0, 0, 0}, {0, 3, 0, 0600, 0, 0, 0, 0}, {0, 0, UINT64_MAX, 0600, 0, 0, 0, 0}, {0, 0, 1, 010000, 0, 0, 0, 0}, {0, 0, 1, 0600, 0, 0, 0, -1}, {-1, 0, 1, 0600, 0, 0, 0, 0}};
+  int folder, fd;
+  if (!mkdtemp(path) || asl_digests(data, 9000, spans, 2, digests, sizeof digests) != 2) abort();
+  folder = open(path, O_RDONLY | O_DIRECTORY);
+  for (unsigned i = 0; i < 3; i++) files[i].directory = folder;
+  check(asl_make(names, sizeof names, 3, files, data, 9000, spans, digests, 2, made, 3) == 2, "make", "count");
+  check(made[0] && made[1] && !made[2], "make", "which");
+  fd = openat(folder, "one", O_RDONLY);
+  check(read(fd, back, 9000) == 9000 && !memcmp(back, data, 9000), "make", "content");
+  check(asl_make(names, 4, 1, files, data, 9000, spans, digests, 2, made, 3) == 0, "make", "a name that is taken");
+  digests[0] ^= 1;
+  check(asl_make("new", 4, 1, files, data, 9000, spans, digests, 2, made, 3) == 0, "make", "another digest");
+  check(faccessat(folder, "new", F_OK, 0) && errno == ENOENT, "make", "what is left of it");
+  for (unsigned i = 0; i < 6; i++) check(asl_make("new", 4, 1, &wrong[i], data, 9000, spans, digests, 2, made, 3) == ASL_EBOUNDS, "make", "file");
+  check(asl_make("new", 4, 1, files, data, 8999, spans, digests, 2, made, 3) == ASL_EBOUNDS, "make", "span");
+  check(asl_make("new", 3, 1, files, data, 9000, spans, digests, 2, made, 3) == ASL_EBOUNDS, "make", "no zero at the end");
+  check(asl_make(names, sizeof names, 3, files, data, 9000, spans, digests, 2, made, 2) == ASL_EBOUNDS, "make", "room");
+  check(asl_make("new", 4, 1, files, data, 9000, NULL, digests, 2, made, 3) == ASL_EBOUNDS, "make", "no spans");
+  unlinkat(folder, "one", 0);
+  unlinkat(folder, "two", 0);
+  close(fd);
+  close(folder);
+  rmdir(path);
+  free(data);
+}
+
 static void *all(void *nothing) {
   for (unsigned i = 0; i < 20; i++) {
     digests();
@@ -157,6 +189,7 @@ static void *all(void *nothing) {
     look_up();
     merging();
     files();
+    making();
   }
   return nothing;
 }

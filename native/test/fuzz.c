@@ -11,6 +11,7 @@
 #include "asl.h"
 
 #define SLOTS 64u
+#define HEAD 256u /* bytes of the input that the arguments are made of */
 
 struct input {
   const uint8_t *at;
@@ -96,10 +97,39 @@ static void naming(struct input *in, const uint8_t *data, uint64_t size) {
   }
 }
 
+static char folder[] = "/tmp/asl-fuzz-XXXXXX";
+
+static void remove_folder(void) { rmdir(folder); }
+
+static int made_folder(void) { return mkdtemp(folder) && !atexit(remove_folder) ? open(folder, O_RDONLY | O_DIRECTORY) : -1; }
+
+/* In a folder of its own. Half of the digests are right. */
+static void making(struct input *in, const uint8_t *data, uint64_t size) {
+  static int here = -1;
+  struct asl_new files[4];
+  struct asl_run spans[4];
+  uint8_t digests[4 * ASL_DIGEST] = {0}, made[4] = {0};
+  uint64_t count = number(in) % 5, span_count = number(in) % 5, names = number(in) % (size + 1);
+  int64_t good;
+  if (here < 0) here = made_folder();
+  must(here >= 0);
+  spans_of(in, spans, 4);
+  for (unsigned i = 0; i < 4; i++) {
+    files[i] = (struct asl_new){here, number(in) % 6, number(in) % 6, (int64_t)number(in), 0, 0, (int64_t)number(in), (int64_t)number(in)};
+    if (i % 2) asl_digests(data, size, spans + i, 1, digests + ASL_DIGEST * i, ASL_DIGEST);
+  }
+  good = asl_make((const char *)data, names, count, files, data, size, spans, digests, span_count, made, 4);
+  must(good <= (int64_t)count);
+  for (uint64_t i = 0; good >= 0 && i < count; i++, data += strlen((const char *)data) + 1) {
+    must(made[i] <= 1);
+    if (made[i]) must(!unlinkat(here, (const char *)data, 0));
+  }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
-  static void (*const PARTS[])(struct input *, const uint8_t *, uint64_t) = {cutting, hashing, looking, merging, naming};
-  struct input in = {bytes, length < 160 ? length : 160};
-  uint64_t part = number(&in) % 5, size = length > 160 ? length - 160 : 0;
+  static void (*const PARTS[])(struct input *, const uint8_t *, uint64_t) = {cutting, hashing, looking, merging, naming, making};
+  struct input in = {bytes, length < HEAD ? length : HEAD};
+  uint64_t part = number(&in) % 6, size = length > HEAD ? length - HEAD : 0;
   uint8_t *data = malloc(size ? size : 1);
   if (!data) abort();
   memcpy(data, bytes + (length - size), size);

@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import errno
 import os
+import random
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from asl.formats import artifact
 from asl.kernel import Kernel
-from asl.kernel.files import of
+from asl.kernel.files import Content, New, of
 
 NAMES = [b"a", b"empty", b"folder", b"gone", b"link", b"\xff\xfe", b"fifo", b"attributed"]
 
@@ -70,3 +73,81 @@ def test_slurp_ends_where_there_is_no_room(either: Kernel, folder: int) -> None:
     into = memoryview(bytearray(5011))
     assert either.files.slurp(folder, names, seen, into) == [(0, 12)]
     assert either.files.slurp(folder, names, seen, into[:0]) == []
+
+
+FILE = New(-1, 0, 1, 0o640, os.geteuid(), os.getegid(), -5, 999_999_999)
+
+
+def content(*parts: bytes) -> Content:
+    spans, at = array("Q"), 0
+    for part in parts:
+        spans.extend((at, at + len(part)))
+        at += len(part)
+    digests = b"".join(artifact.digest(part) for part in parts)
+    return Content(memoryview(bytearray(b"".join(parts))), spans, digests)
+
+
+def test_make_makes_files_with_all_that_belongs_to_them(either: Kernel, folder: int) -> None:
+    names = [b"one", b"two", b"three", b"\xff"]
+    files = [FILE, FILE._replace(first=1, spans=2, mode=0o4755), FILE._replace(spans=0, uid=12, gid=34), FILE._replace(first=2)]
+    assert either.files.make(names, _in(folder, files), content(b"first", b"second", b"third")) == b"\1\1\1\1"
+    for name, file in zip(names, files):
+        found = os.stat(name, dir_fd=folder)
+        assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (file.mode, file.uid, file.gid)
+        assert found.st_mtime_ns == found.st_atime_ns == -4_000_000_001
+    assert [_read(folder, name) for name in names] == [b"first", b"secondthird", b"", b"third"]
+    assert either.files.make([], [], content()) == b""
+
+
+def test_make_leaves_nothing_of_what_is_not_usual(either: Kernel, folder: int) -> None:
+    made = content(b"right", b"wrong")
+    made.data[5:6] = b"W"
+    before = sorted(os.listdir(folder))
+    names = [b"a", b"folder", b"link", b"fifo", b"folder/inside", b".", b"..", b"n" * 256, b"damaged", b"owner"]
+    files = [FILE] * 8 + [FILE._replace(spans=2), FILE._replace(uid=2**32 - 1)]
+    assert either.files.make(names, _in(folder, files), made) == bytes(10)
+    assert sorted(os.listdir(folder)) == before
+    assert _read(folder, b"a") == b"content of a"
+
+
+def test_make_takes_no_file_that_its_folder_gave_attributes(either: Kernel, folder: int, tmp_path: Path) -> None:
+    entries = ((1, 7, 0xFFFFFFFF), (2, 7, 12345), (4, 5, 0xFFFFFFFF), (16, 7, 0xFFFFFFFF), (32, 5, 0xFFFFFFFF))
+    acl = (2).to_bytes(4, "little") + b"".join(
+        tag.to_bytes(2, "little") + bits.to_bytes(2, "little") + who.to_bytes(4, "little") for tag, bits, who in entries
+    )
+    os.setxattr(tmp_path, "system.posix_acl_default", acl)
+    assert either.files.make([b"new"], _in(folder, [FILE]), content(b"x")) == b"\0"
+    assert not (tmp_path / "new").exists()
+
+
+def test_make_leaves_holes_where_pages_are_zero(native: Kernel, twin: Kernel, folder: int) -> None:
+    rng = random.Random(9)
+    parts = [rng.randbytes(4096) + bytes(8192), bytes(100), rng.randbytes(5000), bytes(4096 * 3 + 7)]
+    files = [FILE._replace(spans=4)]
+    for kernel, name in ((native, b"native"), (twin, b"twin")):
+        assert kernel.files.make([name], _in(folder, files), content(*parts)) == b"\1"
+        assert _read(folder, name) == b"".join(parts)
+    blocks = {os.stat(name, dir_fd=folder).st_blocks * 512 for name in (b"native", b"twin")}
+    assert len(blocks) == 1
+    assert blocks.pop() < sum(map(len, parts)) - 3 * 4096
+
+
+@pytest.mark.parametrize(
+    "wrong", [FILE._replace(first=2), FILE._replace(spans=2), FILE._replace(mode=0o10000), FILE._replace(mtime_ns=10**9)]
+)
+def test_make_refuses_what_cannot_be(either: Kernel, folder: int, wrong: New) -> None:
+    with pytest.raises(ValueError):
+        either.files.make([b"x"], _in(folder, [wrong]), content(b"one"))
+    outside = content(b"one")
+    with pytest.raises(ValueError):
+        either.files.make([b"x"], _in(folder, [FILE]), Content(outside.data, array("Q", (0, 4)), outside.digests))
+    assert b"x" not in os.listdir(os.fsencode(f"/proc/self/fd/{folder}"))
+
+
+def _in(folder: int, files: list[New]) -> list[New]:
+    return [file._replace(directory=folder) for file in files]
+
+
+def _read(folder: int, name: bytes) -> bytes:
+    with open(os.open(name, os.O_RDONLY, dir_fd=folder), "rb") as file:
+        return file.read()

@@ -1,22 +1,30 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many names of one directory at once: what they are, and what is in small files. The halves of a kernel that do so."""
+"""Many names of one directory at once: what they are, what is in small files, and small files made. The halves of a kernel that do so."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import hashlib
 import os
 import stat
 import struct
+from array import array
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 STATUS = struct.Struct("=15q")  # struct asl_status
 RUN = struct.Struct("=2Q")
 NONE = 2**64 - 1  # ASL_NONE
+NEW = struct.Struct("=q2Q5q")  # struct asl_new
+PAGE = 4096
+HEAD = struct.Struct(">BQ")  # before an untagged artifact: 0, then its length
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 SECOND = 1_000_000_000
+NOBODY = 2**32 - 1  # to chown(2) it means: as it is
 
 
 class Status(NamedTuple):
@@ -53,6 +61,27 @@ class Status(NamedTuple):
 Place = Optional[tuple[int, int]]
 
 
+class New(NamedTuple):
+    """A regular file to be made in the open `directory`: `spans` spans from number `first` on are its content; the mode has no type."""
+
+    directory: int
+    first: int
+    spans: int
+    mode: int
+    uid: int
+    gid: int
+    mtime_s: int
+    mtime_ns: int
+
+
+class Content(NamedTuple):
+    """What files are made of: spans (start, end, start, end …) of `data`, and the digest of each as an untagged artifact."""
+
+    data: memoryview
+    spans: array[int]
+    digests: bytes
+
+
 def of(found: os.stat_result, xattrs: int = 0) -> Status:
     """The status in what os.stat gave."""
     return Status(
@@ -80,6 +109,37 @@ class PythonFiles:
             found.append((at, at + status.st_size) if good else None)
             at += status.st_size if good else 0
         return found
+
+    def make(self, names: Sequence[bytes], files: Sequence[New], content: Content) -> bytes:
+        """Make regular files that are not there yet: one byte each, 1 where it is made as it has to be, 0 where something was not as usual
+        and nothing of it is left. ValueError for spans outside of the data."""
+        spans = list(zip(content.spans[::2], content.spans[1::2]))
+        _check_new(files, spans, content)
+        made = bytearray(len(files))
+        for number, (name, file) in enumerate(zip(names, files)):
+            chosen = range(file.first, file.first + file.spans)
+            right = all(_digest(content.data, *spans[each]) == content.digests[32 * each : 32 * each + 32] for each in chosen)
+            if right and b"/" not in name:
+                made[number] = self._make(name, file, [content.data[slice(*spans[each])] for each in chosen])
+        return bytes(made)
+
+    @staticmethod
+    def _make(name: bytes, file: New, parts: Sequence[memoryview]) -> bool:
+        try:
+            fd = os.open(name, CREATE, 0o600, dir_fd=file.directory)
+        except (OSError, ValueError):
+            return False
+        try:
+            _write_pages(fd, b"".join(parts))
+            good = _settle(fd, file)
+        except (OSError, OverflowError):
+            good = False
+        finally:
+            os.close(fd)
+        if not good:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=file.directory)
+        return good
 
     def _look(self, directory: int, name: bytes) -> Status:
         try:
@@ -116,11 +176,57 @@ class PythonFiles:
             os.close(fd)
 
 
-class NativeFiles:
-    """asl_scan and asl_slurp."""
+def _check_new(files: Sequence[New], spans: Sequence[tuple[int, int]], content: Content) -> None:
+    inside = all(0 <= start <= end <= len(content.data) for start, end in spans)
+    if not inside or len(content.spans) % 2 or any(min(each[:2]) < 0 or each.first + each.spans > len(spans) for each in files):
+        raise ValueError(f"spans that do not lie inside {len(content.data)} bytes, or files of spans that are not there")
+    if any(not 0 <= each.directory < 2**31 or not 0 <= each.mode <= 0o7777 or not 0 <= each.mtime_ns < SECOND for each in files):
+        raise ValueError("a descriptor, mode or time that cannot be")
 
-    def __init__(self, library: ctypes.CDLL) -> None:
-        self._scan, self._slurp = library.asl_scan, library.asl_slurp
+
+def _digest(data: memoryview, start: int, end: int) -> bytes:
+    hasher = hashlib.sha256(HEAD.pack(0, end - start))
+    hasher.update(data[start:end])
+    return hasher.digest()
+
+
+def _write_pages(fd: int, data: bytes) -> None:
+    """All of a new file but its zero pages."""
+    for at in range(0, len(data), PAGE):
+        page = data[at : at + PAGE]
+        if page.count(0) != len(page):
+            while page:
+                done = os.pwrite(fd, page, at)
+                page, at = page[done:], at + done  # noqa: PLW2901  the kernel may stop half way
+    os.ftruncate(fd, len(data))
+
+
+def _settle(fd: int, file: New) -> bool:
+    """Owner, mode, times. False where the file has attributes that nobody gave it; labels of security modules are left alone."""
+    try:
+        names = os.listxattr(fd)
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.ENOSYS):
+            raise
+        names = []
+    if any(not name.startswith("security.") or name == "security.capability" for name in names):
+        return False
+    if not (0 <= file.uid < NOBODY and 0 <= file.gid < NOBODY):
+        return False
+    found = os.fstat(fd)
+    if (found.st_uid, found.st_gid) != (file.uid, file.gid):
+        os.fchown(fd, file.uid, file.gid)
+    os.fchmod(fd, file.mode)
+    time = file.mtime_s * SECOND + file.mtime_ns
+    os.utime(fd, ns=(time, time))
+    return True
+
+
+class NativeFiles:
+    """asl_scan, asl_slurp and asl_make. CRYPTO: whether the library has found libcrypto."""
+
+    def __init__(self, library: ctypes.CDLL, *, crypto: bool) -> None:
+        self._scan, self._slurp, self._make = library.asl_scan, library.asl_slurp, library.asl_make if crypto else None
 
     def scan(self, directory: int, names: Sequence[bytes]) -> list[Status]:
         """As the twin."""
@@ -138,6 +244,21 @@ class NativeFiles:
         looked = _checked(self._slurp(directory, packed, len(packed), count, known, memory, len(into), spans, count), count)
         places = RUN.iter_unpack(spans.raw[: RUN.size * looked])
         return [None if start == NONE else (start, end) for start, end in places]
+
+
+    def make(self, names: Sequence[bytes], files: Sequence[New], content: Content) -> bytes:
+        """As the twin."""
+        if self._make is None:
+            return PythonFiles().make(names, files, content)
+        packed, count = _packed(names), len(names)
+        wanted = b"".join([NEW.pack(*each) for each in files])
+        made = ctypes.create_string_buffer(count)
+        memory = (ctypes.c_char * len(content.data)).from_buffer(content.data)
+        spans, span_count = content.spans.buffer_info()[0], len(content.spans) // 2
+        code = self._make(packed, len(packed), count, wanted, memory, len(content.data), spans, content.digests, span_count, made, count)
+        if code < 0 or len(content.digests) != 32 * span_count or len(files) != count:
+            raise ValueError(f"spans that do not lie inside {len(content.data)} bytes, or files of spans that are not there")
+        return made.raw
 
 
 def _packed(names: Sequence[bytes]) -> bytes:

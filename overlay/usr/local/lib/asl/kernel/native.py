@@ -18,7 +18,7 @@ from asl.kernel.files import NativeFiles
 from asl.kernel.merging import Input, NativeMerge, PythonMerge
 from asl.kernel.python import PythonKernel, check_areas, check_stretch
 
-ABI = 5  # ASL_ABI
+ABI = 6  # ASL_ABI
 # ASL_EBOUNDS, ASL_EPARAMETERS, ASL_ECRYPTO
 ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits", -3: "libcrypto failed"}
 SYSTEM = -4096  # ASL_ESYSTEM
@@ -98,7 +98,8 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.asl_verify.argtypes, library.asl_verify.restype = (ctypes.c_int32, data, data, u64, data, u64, data), result
     library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, data, u64)
     library.asl_slurp.argtypes = (ctypes.c_int32, data, u64, u64, data, data, u64, data, u64)
-    library.asl_scan.restype = library.asl_slurp.restype = result
+    library.asl_make.argtypes = (data, u64, u64, data, data, u64, data, data, u64, data, u64)
+    library.asl_scan.restype = library.asl_slurp.restype = library.asl_make.restype = result
     for function in (library.asl_crypto, library.asl_digests, library.asl_sink_hash, library.asl_sink_digest, library.asl_sink_chunks):
         function.restype = result
     cut.restype = runs.restype = library.asl_find.restype = library.asl_filter.restype = result
@@ -191,9 +192,9 @@ class NativeKernel(Kernel):
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
-        self.files = NativeFiles(library)
         self.crypto = library.asl_crypto() == 1
         """Whether libcrypto was found; without it hashlib does what needs it."""
+        self.files = NativeFiles(library, crypto=self.crypto)
 
     def cut(self, data: Buffer, params: ChunkParams, final: bool) -> list[int]:
         sizes = Chunking(params.minimum, params.average, params.maximum)

@@ -7,6 +7,7 @@ tree     directories, names, links                   content     a run of bytes,
 predict  what a restore would change                 plan        how much it would write
 attributes  owners, modes, xattrs, times             result      what was done, what was lost
 chunks   many chunks at once                         targets     what may be overwritten
+batches  many files at once                          line        what waits for them, in order
 
 What a snapshot says is not trusted: names and links in it may be made to reach out of the destination. Every step goes through
 a descriptor of the directory above and follows no link. Damage is listed, and everything else is restored all the same.

@@ -13,6 +13,7 @@ from typing import Optional, Union
 from asl.errors import AslError, Refused, Unavailable
 from asl.formats import artifact
 from asl.restore import chunks, ranges, sinks, targets
+from asl.restore.chunks import Memories
 from asl.restore.ranges import DATA, HOLE, LOST, Range
 from asl.restore.result import MAKE, REPLACE, Changes, RestoreResult, fatal
 from asl.sources.base import READ_SIZE, why
@@ -25,6 +26,7 @@ Sink = Union[sinks.NewFile, sinks.OldFile, sinks.Device]
 _Loss = tuple[str, int, int, str]
 # Bytes of chunks that are read, checked and written together, and how many such batches may wait for their turn.
 BATCH, WAITING = 2 * 1024 * 1024, 4
+_memories = Memories()
 
 
 def pour(
@@ -96,12 +98,13 @@ def _batch(store: Payloads, batch: list[Range], at: int, sink: Sink) -> list[_Lo
             places.append(at)
         at += each.length
     lost: list[_Loss] = []
-    for each, place, data in zip(lacking, places, chunks.read(store, lacking)):
-        if isinstance(data, AslError):
-            sink.gap(place, each.length)
-            lost.append(("damaged", place, each.length, str(data)))
-        else:
-            sink.write(place, data)
+    with _memories.one() as memory:
+        for each, place, data in zip(lacking, places, chunks.read(store, lacking, memory)):
+            if isinstance(data, AslError):
+                sink.gap(place, each.length)
+                lost.append(("damaged", place, each.length, str(data)))
+            else:
+                sink.write(place, data)
     return lost
 
 
@@ -226,12 +229,17 @@ def _differs(store: Payloads, digest: bytes, size: int, fd: int, *, device: bool
     for each in ranges.recipe_ranges(store, digest, size):
         there = file.holds(at, each.length) if each.kind == DATA else b""
         if each.kind != DATA or len(there) != each.length or artifact.digest(there) != each.digest:
-            if each.kind == DATA and not isinstance(chunks.read(store, [each])[0], AslError):
+            if each.kind == DATA and _is_whole(store, each):
                 return True
             if (each.kind == HOLE or not device) and not _reads_as_zeros(file, at, each.length):
                 return True
         at += each.length
     return False
+
+
+def _is_whole(store: Payloads, wanted: Range) -> bool:
+    with _memories.one() as memory:
+        return not isinstance(chunks.read(store, [wanted], memory)[0], AslError)
 
 
 def _wrong(wanted: Iterable[Range], fd: int) -> Iterator[tuple[int, int]]:

@@ -45,22 +45,34 @@ class Nodes:
         """A function that lists a loss at PATH."""
         return lambda what, reason: self._result.lose(what, shown(path), reason)
 
-    def directory(self, dir_fd: int, name: bytes, path: bytes) -> tuple[int, bool]:
-        """(A descriptor of the directory NAME; whether it was made now); -1, listed as a loss, when something is in the way."""
-        made = True
+    def directory(self, dir_fd: int, name: bytes, path: bytes) -> tuple[int, str]:
+        """(A descriptor of the directory NAME; how it came to be, empty where it was there, for the caller to list); -1, listed as a loss,
+        when something is in the way."""
+        how = MAKE
         try:
             os.mkdir(name, 0o700, dir_fd=dir_fd)
-            self._result.changes.add(shown(path), MAKE)
         except FileExistsError:
             status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
                 if not self._make_room(dir_fd, name, path):
-                    return -1, False
+                    return -1, ""
                 os.mkdir(name, 0o700, dir_fd=dir_fd)
-                self._result.changes.add(shown(path), REPLACE)
+                how = REPLACE
             else:
-                made = False
-        return os.open(name, places.DIRECTORY, dir_fd=dir_fd), made
+                how = ""
+        return os.open(name, places.DIRECTORY, dir_fd=dir_fd), how
+
+    def is_free(self, dir_fd: int, name: bytes) -> bool:
+        """False where something may have the NAME that has to be looked at before the file is made."""
+        if not self._overwrite:
+            return True  # whatever has it is left alone
+        try:
+            os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def node(self, dir_fd: int, entry: Entry, path: bytes) -> None:
         """Make anything but a directory. Raises OSError, Damaged, NotFound."""
@@ -83,6 +95,11 @@ class Nodes:
             elif not self._special(dir_fd, entry, path):
                 return
             self._made(path, how)
+
+    def was_made(self, entry: Entry, path: bytes) -> None:
+        """The file ENTRY, whose name was free, was made elsewhere, as it has to be."""
+        self._result.bytes += entry.size
+        self._made(path, MAKE)
 
     def _made(self, path: bytes, how: str) -> None:
         """Count a name; HOW it changed, empty where it was right already."""

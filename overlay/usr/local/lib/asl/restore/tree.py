@@ -3,7 +3,7 @@
 """Writing a tree, or a part of one, below a directory.
 
 The part keeps its path: `home/ada` of a source goes to DESTINATION/home/ada. A directory is made for ourselves alone (0700),
-filled, and gets its own attributes when it is left, so that nothing in it can be touched meanwhile and its times stand.
+filled, and gets its own attributes when all in it is made, so that nothing in it can be touched meanwhile and its times stand.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Optional
 
 from asl.errors import Refused, Usage
 from asl.formats import tree
 from asl.formats.tree import Entry
-from asl.restore import attributes, places, ranges
+from asl.restore import attributes, batches, places, ranges
 from asl.restore.content import workers
+from asl.restore.line import Line
 from asl.restore.nodes import Nodes
 from asl.restore.predict import tree_changes
 from asl.restore.result import ATTRIBUTES, MAKE, RestoreResult, fatal
@@ -29,24 +31,28 @@ from asl.store.contents import Payloads
 
 # Descriptors kept open on the way down; those above are found again by "..".
 MAX_OPEN = 128
+# Directories that were left and wait for what is in them; each is a descriptor too.
+MAX_LEFT = 128
 
 
 class _Level:
     """A directory that is being filled. Its attributes are set at the end, unless it was there and is only passed through."""
 
-    __slots__ = ("before", "device", "entries", "entry", "fd", "inode", "path", "settle")
+    __slots__ = ("before", "device", "entries", "entry", "fd", "inode", "last", "path", "settle")
 
     def __init__(self, fd: int, entry: Entry, path: bytes, entries: Iterator[Entry], settle: bool) -> None:
         self.before: Optional[attributes.State] = None
         status = os.fstat(fd)
         self.fd, self.device, self.inode = fd, status.st_dev, status.st_ino
         self.entry, self.path, self.entries, self.settle = entry, path, entries, settle
+        self.last = b""
 
 
 class _Restore:
-    def __init__(self, store: Payloads, nodes: Nodes, result: RestoreResult) -> None:
-        self._store, self._nodes, self._result = store, nodes, result
+    def __init__(self, store: Payloads, nodes: Nodes, result: RestoreResult, line: Line) -> None:
+        self._store, self._nodes, self._result, self._line = store, nodes, result, line
         self._levels: list[_Level] = []
+        self._left: list[_Level] = []
 
     def enter(
         self, fd: int, entry: Entry, path: bytes, entries: Optional[Iterator[Entry]] = None, *, settle: bool = True, made: bool = False
@@ -57,6 +63,7 @@ class _Restore:
         self._levels.append(level)
         if len(self._levels) > MAX_OPEN:
             above = self._levels[-1 - MAX_OPEN]
+            self._line.drain()
             os.close(above.fd)
             above.fd = -1
 
@@ -69,9 +76,12 @@ class _Restore:
             path = b"/".join(target[: depth + 1])
             settle = not _present(above, name)
             entry = contents.resolve(self._store, root, path)
-            above, made = self._nodes.directory(above, name, path)
+            above, how = self._nodes.directory(above, name, path)
             if above < 0:
                 raise Usage(f"{shown(path)} in {self._nodes.destination} is no directory", reason="DESTINATION_KIND")
+            if how:
+                self._result.changes.add(shown(path), how)
+            made = bool(how)
         self.enter(above, entry, path, iter((last,)), settle=settle, made=made)
 
     def run(self) -> None:
@@ -84,19 +94,37 @@ class _Restore:
                     self._leave(level)
                     continue
                 path = b"%s/%s" % (level.path, entry.name) if level.path else entry.name
-                self._one(level.fd, entry, path)
+                if entry.type == tree.DIRECTORY:
+                    if entry.name == level.last:  # no tree of ours: what has the name is made first
+                        self._line.drain()
+                    self._one(level.fd, entry, path)
+                elif batches.is_usual(entry) and self._nodes.is_free(level.fd, entry.name):
+                    self._line.file(level.fd, entry, partial(self._file, level.fd, entry, path))
+                else:
+                    self._line.then(partial(self._one, level.fd, entry, path))
+                level.last = entry.name
+            self._line.drain()
         finally:
-            for level in self._levels:
+            self._line.stop()
+            for level in (*self._levels, *self._left):
                 if level.fd >= 0:
                     os.close(level.fd)
+
+    def _file(self, dir_fd: int, entry: Entry, path: bytes, made: bool) -> None:
+        if made:
+            self._nodes.was_made(entry, path)
+        else:
+            self._one(dir_fd, entry, path)
 
     def _one(self, dir_fd: int, entry: Entry, path: bytes) -> None:
         try:
             tree.check_name(entry.name)
             if entry.type == tree.DIRECTORY:
-                fd, made = self._nodes.directory(dir_fd, entry.name, path)
+                fd, how = self._nodes.directory(dir_fd, entry.name, path)
                 if fd >= 0:
-                    self.enter(fd, entry, path, made=made)
+                    if how:
+                        self._line.then(partial(self._result.changes.add, shown(path), how))
+                    self.enter(fd, entry, path, made=bool(how))
             else:
                 self._nodes.node(dir_fd, entry, path)
         except ranges.DAMAGE as error:
@@ -124,13 +152,22 @@ class _Restore:
         try:
             if above is not None and above.fd < 0:
                 above.fd = _find_again(level.fd, above)
+        finally:
+            self._left.append(level)
+        self._line.then(partial(self._complete, level))
+        while len(self._left) > MAX_LEFT:
+            self._line.next()
+
+    def _complete(self, level: _Level) -> None:
+        """Everything in a directory is made: it gets its attributes."""
+        self._left.remove(level)
+        try:
             if level.settle:
                 attributes.settle(level.fd, level.entry, self._nodes.loser(level.path))
                 if level.before is not None and attributes.state(b"/proc/self/fd/%d" % level.fd) != level.before:
                     self._result.changes.add(shown(level.path), ATTRIBUTES)
         finally:
             os.close(level.fd)
-
 
 
 def _find_again(below: int, level: _Level) -> int:
@@ -166,7 +203,7 @@ def restore_tree(
             result.changes.add(".", MAKE)
         with ThreadPoolExecutor(workers(), "asl-restore") as pool:
             nodes = Nodes(store, root, base, places.part_of(path), result, overwrite=overwrite or refused is not None, pool=pool)
-            work = _Restore(store, nodes, result)
+            work = _Restore(store, nodes, result, Line(store, pool))
             if not target:
                 work.enter(os.dup(base), wanted, b"", made=made)
             else:
