@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "sources": {*MACHINE, "formats", "kernel", "survey", "imported", "zfs"},
     "intake": {*STORING, "system", "deadline", "sources", "zfs", "config", "logs"},
     "restore": {*STORING, "sources", "system", "deadline"},
+    "hits": {*STORING, "restore", "sources", "survey", "system", "deadline"},
     "verify": {*STORING},
     "compare": {*STORING, "sources", "intake", "restore"},
     "bench": {"errors", "kernel"},

@@ -31,6 +31,7 @@ TOOLS: dict[str, tuple[str, dict[str, str]]] = {
             "show": "show one snapshot: sources, sizes, losses, receipt",
             "ls": "list a directory of a snapshot",
             "map": "write which parts of a disk were read, as a ddrescue mapfile",
+            "hits": "name the files that lie where a disk could not be read",
             "cat": "write one file of a snapshot to stdout",
             "restore": "write a snapshot, or a part of it, back to a directory, a file or a device",
             "verify": "read back what snapshots reach and check every digest; or hold the source against a snapshot",

@@ -148,6 +148,10 @@ class Opened:
         batch, number = self._batch, self._number
         return self._shelf.small(self._dir_fd, batch, number) if is_small(batch.seen[number]) else None
 
+    def open(self) -> int:
+        """A descriptor of the file as it is now; the caller closes it. Raises OSError."""
+        return open_quietly(self._batch.names[self._number], self._dir_fd)
+
     def read(self, visit: Visit) -> Pieces:
         """The pieces of the file; sets flags, size, vanished and fingerprint of VISIT."""
         if visit.entry.size == 0:

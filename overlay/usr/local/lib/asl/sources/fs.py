@@ -25,8 +25,9 @@ NOT_REPLAYED = "journal not replayed"
 # A mount reads the whole journal and, on some filesystems, every group: on a sick disk that takes minutes.
 MOUNT_DEADLINE = 900.0
 COMMON = "ro,nodev,nosuid,noexec"
-# What else each type needs. xfs refuses a clone while the original is in sight, unless told not to compare UUIDs.
-ALWAYS = {"xfs": "nouuid"}
+# What else each type needs. xfs refuses a clone while the original is in sight, unless told not to compare UUIDs. An ext4 may say of
+# itself that the kernel shall panic when it finds damage, and the kernel does so for one that is mounted read-only too.
+ALWAYS = {"xfs": "nouuid", "ext4": "errors=continue", "ext3": "errors=continue", "ext2": "errors=continue"}
 # The option that leaves the journal alone (mount(8), ext4(5), xfs(5), btrfs(5), the kernel's filesystems documentation).
 NO_REPLAY = {
     "ext3": "noload", "ext4": "noload", "xfs": "norecovery", "btrfs": "rescue=nologreplay", "f2fs": "norecovery", "reiserfs": "nolog",
@@ -70,9 +71,13 @@ class FilesystemSource(MountedTree):
         guard.protect(self.device)
         return self.device
 
+    def _probe(self, device: str) -> dict[str, str]:
+        """TYPE of the filesystem on DEVICE, and UUID and LABEL where it has them."""
+        return probe(device, self.spec)
+
     def _mount(self, guard: Guard) -> None:
         device = self._device(guard)
-        probed = probe(device, self.spec)
+        probed = self._probe(device)
         kind = probed["TYPE"]
         others = btrfs.other_members(device) if kind == "btrfs" else []
         for other in others:

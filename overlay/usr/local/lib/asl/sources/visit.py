@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING, Optional
 
 from asl.formats.tree import Entry
@@ -45,6 +47,12 @@ class Visit:
     def small(self) -> Optional[memoryview]:
         """All of a small file in one piece, valid until the next step; None where pieces() has to be asked."""
         return self._opened.small() if self._opened is not None else None
+
+    def open(self) -> int:
+        """A descriptor of a regular file; the caller closes it. Raises OSError."""
+        if self._opened is None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return self._opened.open()
 
     def pieces(self) -> Pieces:
         """The content of a regular file, once, in order; nothing for all else. Never raises for what the disk does."""

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""asl-admin hits: which files lie where a disk could not be read."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from asl.cli import parts
+from asl.cli.output import LOSSES_SHOWN, ProgressLine, duration, printable, size
+from asl.cli.reading import example
+from asl.errors import Unavailable
+
+if TYPE_CHECKING:
+    from asl.cli.context import Context
+
+HELP = "name the files that lie where a disk could not be read"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parts.add_arguments(parser)
+    parser.add_argument("--image", metavar="FILE", help="a file this disk was restored into: looked at where the system has no FUSE")
+    example(parser, "asl-admin hits latest --source device:/dev/sda --store /mnt/asl/local")
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """Name them. 0: no file is hit, 1: some are, or could not be looked for. Raises Unavailable, Usage."""
+    from asl.hits.disk import Disk
+    from asl.hits.find import find
+
+    if os.geteuid() != 0:
+        raise Unavailable("file systems can be mounted by root only", reason="PERMISSION", hint="run this as root")
+    part = parts.choose(args, context, parts.RECIPE)
+    line = ProgressLine(context)
+    try:
+        result = find(
+            Disk(part.snapshot.store, part.root.root, part.root.size), part.spec, image=args.image and os.path.abspath(args.image),
+            sector=sector_of(part.snapshot.receipt, part.number - 1),
+            progress=lambda name, count: line.draw(f"{printable(name)} · {count} files") if count % 1000 == 0 else None,
+        )  # fmt: skip
+    finally:
+        line.close()
+    context.document({"snapshot": str(part.snapshot.id), "source": part.spec, **result})
+    context.text(render(result))
+    unknown = any(each["files"] is None and each["bytes_unread"] for each in result["volumes"])
+    return 1 if result["files"] or unknown else 0
+
+
+def sector_of(receipt: Mapping[str, Any], number: int) -> int:
+    """The sector size in bytes that the receipt tells of its source NUMBER (from 0)."""
+    sources = receipt.get("sources")
+    details = sources[number].get("details") if isinstance(sources, list) and number < len(sources) else None
+    found = details.get("sector_size") if isinstance(details, dict) else None
+    return found if isinstance(found, int) and found in (512, 1024, 2048, 4096) else 512
+
+
+def render(result: Mapping[str, Any]) -> str:
+    """The volumes, and the files that are hit."""
+    if not result["bytes_unread"]:
+        return "every byte of it is there"
+    lines = []
+    for each in result["volumes"]:
+        name = f"partition {each['number']}" if each["number"] else "the disk"
+        kind = f" ({each['type']}{' ' + printable(each['label']) if each['label'] else ''})" if each["type"] else ""
+        told = f"{each['files']} files, {each['files_hit']} of them hit" if each["files"] is not None else each["why"]
+        lines.append(f"{name}{kind}: {size(each['bytes_unread'])} unread: {printable(str(told))}")
+        if each["view"]:
+            lines[-1] += f"; {each['view']}"
+    for each in result["files"][:LOSSES_SHOWN]:
+        where = f"{each['volume']}: " if each["volume"] else ""
+        lines.append(f"HIT {where}{printable(each['path'])}: {_what(each)}")
+    total = len(result["files"]) + result["files_omitted"]
+    if total > LOSSES_SHOWN:
+        lines.append(f"… and {total - LOSSES_SHOWN} more: --json lists them")
+    named = sum(each["bytes_hit"] for each in result["volumes"])
+    rest = "" if named >= result["bytes_unread"] else "; the rest is free space, or what file systems keep for themselves"
+    lines.append(f"{size(result['bytes_unread'])} unread, {size(named)} of it in files{rest}; {duration(result['seconds'])}")
+    return "\n".join(lines)
+
+
+def _what(each: Mapping[str, Any]) -> str:
+    if each["what"] != "unread":
+        return f"{each['what']}: {printable(each['why'])}"
+    shown = ", ".join(f"{length} at {start}" for start, length in each["ranges"][:3])
+    more = len(each["ranges"]) + each["ranges_omitted"] - 3
+    return f"bytes {shown}" + (f" and {more} more ranges" if more > 0 else "")

@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which files lie where a disk could not be read: every file system on it is mounted read-only, and every file's place is asked for.
+
+Only what the file systems keep for themselves is read, and the files of which they cannot tell where they lie (compressed ones, and
+on FAT all). What of that cannot be read is a hit too: a directory whose names are lost, a file that cannot be opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Optional
+
+from asl.deadline import in_child
+from asl.errors import AslError, Unavailable
+from asl.hits import view
+from asl.hits.disk import Disk
+from asl.hits.volume import Ranges, Volume, has_checksums
+from asl.survey.look import look
+
+# Files that are listed; the others are counted.
+LISTED = 10_000
+# One day: a disk with very many files, in a store on a slow disk.
+SECONDS = 86_400.0
+Progress = Callable[[str, int], None]
+
+
+def _volumes(path: str, sector: int) -> list[dict[str, Any]]:
+    """Every volume on the disk PATH: number (0 for the whole disk), start and size in bytes, and what lies there (survey.look)."""
+    seen = look(path, sector)
+    whole = {"number": 0, "start": 0, "size": seen["size"], "volume": seen["volume"]}
+    found = seen["partitions"] if seen["table"] else [whole]
+    return [{key: each[key] for key in ("number", "start", "size", "volume")} for each in found]
+
+
+class Search:
+    """One search. IMAGE: a file that DISK (called SPEC) was restored into, or None."""
+
+    def __init__(self, disk: Disk, spec: str, image: Optional[str], progress: Optional[Progress]) -> None:
+        self._disk, self._spec, self._image, self._progress = disk, spec, image, progress
+        self._missing = disk.missing()
+        self.volumes: list[dict[str, Any]] = []
+        self.files: list[dict[str, Any]] = []
+        self.omitted = 0
+
+    def run(self, sector: int) -> dict[str, Any]:
+        """Look into every volume of the disk, or say of it why not. SECTOR is its sector size in bytes."""
+        if self._missing:
+            view.alone()
+            with self._shown(failing=False) as path:
+                volumes = _volumes(path, sector)
+            for each in volumes:
+                self._look(each)
+        total = sum(end - start for start, end in self._missing)
+        return {"bytes_unread": total, "volumes": self.volumes, "files": self.files, "files_omitted": self.omitted}
+
+    @contextlib.contextmanager
+    def _shown(self, *, failing: bool) -> Iterator[str]:
+        """The disk as a file: what is missing FAILS, or is zeros."""
+        if not self._image:
+            with view.as_file(self._disk.size, self._disk.read if failing else self._disk.filled) as path:
+                yield path
+        elif failing:
+            raise Unavailable("in an image zeros could be taken for what is missing", reason="NO_FUSE", hint="run it without --image")
+        else:
+            yield self._image
+
+    def _look(self, found: dict[str, Any]) -> None:
+        start, size, volume = found["start"], found["size"], found["volume"] or {}
+        missing = [(max(a, start) - start, min(b, start + size) - start) for a, b in self._missing if a < start + size and b > start]
+        told: dict[str, Any] = {
+            "number": found["number"], "start": start, "size": size, "type": volume.get("type"), "label": volume.get("label"),
+            "bytes_unread": sum(b - a for a, b in missing), "files": None, "files_hit": 0, "bytes_hit": 0, "view": None, "why": None,
+        }  # fmt: skip
+        self.volumes.append(told)
+        if not missing:
+            told["why"] = "all of it was read"
+        elif volume.get("usage") != "filesystem":
+            told["why"] = f"it holds {volume['type']}, no file system" if volume else "nothing is known to be on it"
+        else:
+            try:
+                self._volume(told, missing)
+            except AslError as error:
+                told["why"] = str(error)
+
+    def _volume(self, told: dict[str, Any], missing: Ranges) -> None:
+        start, size, kind = told["start"], told["size"], told["type"]
+        name = f"{self._spec}, partition {told['number']}" if told["number"] else self._spec
+        failing = not has_checksums(kind, self._disk.filled(start, 2048))
+        with self._shown(failing=failing) as path, view.as_device(path, start, size) as device:
+            found = Volume(name, device, kind, missing, LISTED - len(self.files))
+            found.find(lambda count: self._progress(name, count) if self._progress else None)
+        told.update(files=found.looked_at, files_hit=len(found.files) + found.omitted, bytes_hit=found.bytes_hit, view=found.view)
+        self.files += [{"volume": told["number"], **each} for each in found.files.values()]
+        self.omitted += found.omitted
+
+
+def _work(disk: Disk, spec: str, image: Optional[str], sector: int, progress: Optional[Progress]) -> dict[str, Any]:
+    """In a process of its own, which mounts what nobody else shall see. Values for JSON; an error as its document."""
+    try:
+        return Search(disk, spec, image, progress).run(sector)
+    except AslError as error:
+        return {"failed": error.document()}
+
+
+def find(disk: Disk, spec: str, *, image: Optional[str] = None, sector: int = 512, progress: Optional[Progress] = None) -> dict[str, Any]:
+    """Which files of DISK (called SPEC) hold bytes that are missing: the document of `asl-admin hits --json`, without the snapshot.
+
+    IMAGE: a file that this disk was restored into, looked at instead of the snapshot itself. Raises Unavailable."""
+    began = time.monotonic()
+    outcome = in_child(lambda: _work(disk, spec, image, sector, progress), SECONDS)
+    if outcome.error is not None:
+        raise Unavailable(f"the files on {spec} cannot be named: {outcome.error}", reason="HITS_FAILED")
+    found: dict[str, Any] = outcome.value
+    if "failed" in found:
+        told = found["failed"]
+        raise Unavailable(f"the files on {spec} cannot be named: {told['error']}", reason=told["reason"], hint=told["hint"])
+    return {**found, "seconds": round(time.monotonic() - began, 3)}
