@@ -116,7 +116,7 @@ class Disk(NamedTuple):
         machine.run("asl-admin", "restore", "latest", "--file", str(back), "--store", str(store), codes=(1,))
         with mounted(back, OPTIONS[self.kind], offset=self.offset) as place:
             left = look(place)
-        return {path for path in left if left[path] != self.healthy[path]}, set(self.healthy) - set(left)
+        return {path for path in left if path in self.healthy and left[path] != self.healthy[path]}, set(self.healthy) - set(left)
 
 
 def compare(machine: Machine, disk: Disk, bad: Sequence[tuple[int, int]]) -> None:
