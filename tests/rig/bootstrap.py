@@ -66,6 +66,8 @@ TEST = {
     "nbdkit": "nbdkit",
     "libnbd-bin": "nbdfuse",
     "fuse3": "fusermount3",
+    "sshfs": "sshfs",
+    "openssh-sftp-server": "/usr/lib/openssh/sftp-server",
     "ceph-common": "ceph",
     "ceph-mon": "ceph-mon",
     "ceph-osd": "ceph-osd",

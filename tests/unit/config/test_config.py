@@ -110,6 +110,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ("intake.jobs = ٣", "from 0 to 256"),
         ("intake.bandwidth = 10", "64KiB"),
         ("mode = remote", "remote.endpoint is not set"),
+        ("remote.mount = mnt", "absolute path"),
+        ("remote.endpoint = https://a\nremote.mount = /mnt/asl/remote", "both set"),
         ("just words", "`key = value`"),
         ("= auto", "not a key"),
         ("mode = a\x07b", "control character"),

@@ -12,6 +12,7 @@ from typing import Any, Optional
 import pytest
 
 from asl.config import Config
+from asl.preflight import network
 from asl.preflight.codes import CODES, REASONS, SEVERITIES, finding
 from asl.preflight.decide import decide
 from asl.preflight.environment import Environment, Scratch
@@ -283,3 +284,18 @@ def test_every_code_is_a_sentence_with_its_fields(code: str) -> None:
 
 def test_every_reason_of_the_table_is_explained() -> None:
     assert {row[5] for row in ROWS} <= {*REASONS, *CODES}
+
+
+def test_a_mount_stands_in_the_place_of_an_endpoint() -> None:
+    """remote.mount counts as reached when a store that can be written is mounted there; each other state has a code of its own."""
+    store = LocalStore("/mnt/asl/remote", True, True, True, "nfs4", "/mnt/asl/remote")
+    states = {
+        None: store, "REMOTE_NOT_MOUNTED": replace(store, mounted=False), "REMOTE_READ_ONLY": replace(store, writable=False),
+        "REMOTE_NOT_INITIALISED": replace(store, initialised=False), "REMOTE_NO_ANSWER": replace(store, error="no answer in 5 seconds"),
+    }  # fmt: skip
+    asked = Config(mode="remote", remote_mount="/mnt/asl/remote")
+    for reason, state in states.items():
+        endpoint = network.of_mount(state)
+        decision = decide(facts(endpoint=endpoint), asked)
+        assert (decision.mode, endpoint.reason) == ("none" if reason else "remote", reason)
+        assert (reason or "REMOTE_MOUNT_READY") in {each["code"] for each in decision.findings}

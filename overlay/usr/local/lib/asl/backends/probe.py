@@ -14,10 +14,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from asl.backends.posix import failure
 from asl.errors import Refused
 
+_RACERS = 8
 _HINT = "put the store on a local file system, or reach it through a gateway (remote.endpoint)"
 
 
@@ -83,6 +85,16 @@ def _link(folder: str) -> bool:
     return _refuses(lambda: os.link(other, name)) and _read(name) == b"one"
 
 
+def _race(folder: str) -> bool:
+    """Several at once link their file to one name: exactly one may."""
+    name, files = os.path.join(folder, "race"), [os.path.join(folder, f"racer-{number}") for number in range(_RACERS)]
+    for path in files:
+        _write(path, path.encode())
+    with ThreadPoolExecutor(_RACERS) as pool:
+        refused = list(pool.map(lambda path: _refuses(lambda: os.link(path, name)), files))
+    return refused.count(False) == 1 and _read(name) == files[refused.index(False)].encode()
+
+
 def _rename(folder: str) -> bool:
     new, name = os.path.join(folder, "new"), os.path.join(folder, "renamed")
     _write(name, b"old")
@@ -119,6 +131,7 @@ def _bytes(folder: str) -> bool:
 _CHECKS: dict[str, Callable[[str], bool]] = {
     "exclusive create": _exclusive,
     "link that does not replace": _link,
+    "one winner among several links": _race,
     "rename that replaces": _rename,
     "fsync of a folder": _sync,
     "flock": _lock,

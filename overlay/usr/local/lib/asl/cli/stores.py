@@ -42,7 +42,7 @@ def location(args: argparse.Namespace, context: Context) -> str:
         return str(named) if "://" in str(named) else os.path.abspath(named)
     decided = mode() or context.config.mode
     if decided == "remote":
-        return context.config.remote_endpoint or ""
+        return context.config.remote_place or ""
     if decided == "none":
         raise Unavailable(
             "preflight found no place for an intake (/run/asl/mode says none)",

@@ -25,6 +25,7 @@ class Config:
     local_dataset: str = "asl"
     local_approved: tuple[str, ...] = ()  # pool GUIDs as decimal strings
     remote_endpoint: Optional[str] = None  # https://host[:port][/path], no trailing slash
+    remote_mount: Optional[str] = None  # a folder where a network file system is mounted, in the place of an endpoint
     remote_ca: Optional[str] = None  # a PEM file; None means the system's roots
     remote_token_file: Optional[str] = None
     domain_id: str = "rescue-domain"
@@ -33,6 +34,11 @@ class Config:
     block_compression: str = "off"  # off | zstd | auto
     intake_jobs: int = 0  # 0 means one for each CPU; see workers
     intake_bandwidth: int = 0  # 0 means unlimited
+
+    @property
+    def remote_place(self) -> Optional[str]:
+        """Where data goes in remote mode: a URL or a folder."""
+        return self.remote_endpoint or self.remote_mount
 
     @property
     def workers(self) -> int:
@@ -56,6 +62,7 @@ def keys() -> dict[str, Key]:
         "local.dataset": Key("local_dataset", values.dataset),
         "local.approved": Key("local_approved", values.guids),
         "remote.endpoint": Key("remote_endpoint", values.optional(values.https)),
+        "remote.mount": Key("remote_mount", values.optional(values.path)),
         "remote.ca": Key("remote_ca", values.optional(values.path)),
         "remote.token-file": Key("remote_token_file", values.optional(values.secret_path)),
         "domain.id": Key("domain_id", values.domain),
@@ -85,8 +92,11 @@ def load(path: Optional[str] = None, overrides: Optional[Mapping[str, str]] = No
             f"{values.show_size(config.chunk_average)}, so the largest chunk would not fit",
             "raise block.size or lower chunk.average",
         )
-    if config.mode == "remote" and config.remote_endpoint is None:
-        raise parse.invalid(entries["mode"].place, "mode is remote, but remote.endpoint is not set", "set remote.endpoint = https://…")
+    if config.remote_endpoint and config.remote_mount:
+        raise parse.invalid(entries["remote.mount"].place, "remote.mount and remote.endpoint are both set", "set one of them")
+    if config.mode == "remote" and not config.remote_place:
+        what, hint = "mode is remote, but remote.endpoint is not set", "set remote.endpoint = https://…, or remote.mount = /mnt/asl/remote"
+        raise parse.invalid(entries["mode"].place, what, hint)
     return config
 
 

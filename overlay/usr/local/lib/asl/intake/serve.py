@@ -22,7 +22,7 @@ from typing import Any, Optional
 from asl import paths
 from asl.config import Config
 from asl.errors import AslError, Interrupted
-from asl.intake import queue
+from asl.intake import mount, queue
 from asl.intake.progress import Progress
 from asl.intake.reach import remote
 from asl.intake.run import run as run_intake
@@ -121,6 +121,7 @@ def _result(job: queue.Job, configure: Configure) -> dict[str, Any]:
         progress = Progress(show=show, limit=config.intake_bandwidth)
         request = job.request
         reached = remote(config, request.store, request.domain)
+        mount.check(config, request.store)
         return run_intake(
             request,
             progress=progress,

@@ -152,6 +152,11 @@ CODES: dict[str, Code] = {
     "NO_NETWORK": Code("info", "no network interface is up", "check the cable and the address, if a remote endpoint is to be used"),
     "ENDPOINT_REACHABLE": Code("info", "{url} can be reached and its certificate is trusted", ""),
     "ENDPOINT_NOT_SET": Code("info", "no remote endpoint is configured", "set remote.endpoint, if the data is to go there"),
+    "REMOTE_MOUNT_READY": Code("info", "the store mounted at {url} can be written", ""),
+    "REMOTE_NOT_MOUNTED": Code("warning", "nothing is mounted at {url} (remote.mount)", "mount it; nothing here does that by itself"),
+    "REMOTE_NO_ANSWER": Code("warning", "what is mounted at {url} does not answer: {detail}", "check the server and the network"),
+    "REMOTE_NOT_INITIALISED": Code("warning", "there is no store at {url}", "asl-admin init {url} makes one"),
+    "REMOTE_READ_ONLY": Code("warning", "the store mounted at {url} cannot be written", "mount it writable"),
     "ENDPOINT_DNS": Code("warning", "{url} cannot be reached: {detail}", "check the name and /etc/resolv.conf"),
     "ENDPOINT_TCP": Code("warning", "{url} cannot be reached: {detail}", "check routes and firewalls between here and there"),
     "ENDPOINT_TLS": Code(

@@ -7,7 +7,8 @@ Blocking conditions come first; any of them gives none, and the first gives the 
     B1 NOT_RESCUE_ENV   B2 SOURCE_MOUNTED_RW, SWAP_ON_DISK, SOURCE_IMPORTED_RW   B3 NO_SCRATCH   B4 LIVE_WRITER   B5 CONFIG_INVALID
 
 E: an approved backend pool that could be imported. S: a store at local.mount that can be written. The endpoint counts as reached
-only when name, connection, certificate and clock are all right.
+only when name, connection, certificate and clock are all right; remote.mount in its place only when a store that can be written is
+mounted there.
 
     rule  asl.conf  local backend                         ZFS     endpoint   mode     reason
      1    any       S                                     any     any        local    LOCAL_READY (with remote: as 7 and 8)
@@ -219,7 +220,8 @@ def _network(facts: Facts) -> list[tuple[str, Finding]]:
     endpoint, found = facts.endpoint, []
     if not facts.interfaces:
         found.append(finding("NO_NETWORK"))
-    found.append(finding(endpoint.reason or "ENDPOINT_REACHABLE", url=endpoint.url, detail=endpoint.detail))
+    good = "REMOTE_MOUNT_READY" if (endpoint.url or "").startswith("/") else "ENDPOINT_REACHABLE"
+    found.append(finding(endpoint.reason or good, url=endpoint.url, detail=endpoint.detail))
     if facts.clock_drifts:
         found.append(finding("CLOCK_DRIFT", url=endpoint.url))
     return [("", each) for each in found]

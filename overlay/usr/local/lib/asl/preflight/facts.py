@@ -74,13 +74,14 @@ def gather(config: Optional[Config], pools: Sequence[PoolFact] = (), *, root: st
     room = environment.scratch(views)
     room_mount = system.mount_at(room.path, mounts)
     # / is judged by NOT_RESCUE_ENV; the folder of our own state may well be a USB stick.
-    spared = ("/", *backend, *((room_mount.mount_point,) if room_mount and room_mount.mount_point == room.path else ()))
+    scratch = (room_mount.mount_point,) if room_mount and room_mount.mount_point == room.path else ()
+    spared = ("/", *backend, usable.remote_mount or "/", *scratch)
     return Facts(
         environment=here,
         scratch=room,
         store=store,
         zfs=zfs.capability(root, here.kernel),
-        endpoint=network.check(config.remote_endpoint if config else None, config.remote_ca if config else None, now=now),
+        endpoint=_remote(config, views, devices, now),
         writable_mounts=tuple(touching.writable_mounts(mounts, devices, in_container=shared, spared=spared)),
         swaps=() if shared else tuple(touching.swaps(root)),
         arrays=() if shared else tuple(touching.arrays(root)),
@@ -93,3 +94,9 @@ def gather(config: Optional[Config], pools: Sequence[PoolFact] = (), *, root: st
         memory=environment.memory_available(root),
         clock_plausible=environment.clock_is_plausible(time.time() if now is None else now),
     )
+
+
+def _remote(config: Optional[Config], views: environment.Views, devices: Sequence[system.BlockDevice], now: Optional[float]) -> Endpoint:
+    if config is not None and config.remote_mount:
+        return network.of_mount(local.local_store(config.remote_mount, views, devices))
+    return network.check(config.remote_endpoint if config else None, config.remote_ca if config else None, now=now)

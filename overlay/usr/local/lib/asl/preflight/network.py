@@ -17,6 +17,7 @@ from typing import Optional
 from urllib.parse import urlsplit
 
 from asl import endpoint, system
+from asl.preflight.local import LocalStore
 
 ALLOWED_SKEW = 86400  # one day: more than that breaks certificates and the order of receipts
 DRIFT = 300
@@ -60,6 +61,20 @@ def check(url: Optional[str], ca: Optional[str] = None, *, now: Optional[float] 
         ahead = "ahead of" if skew > 0 else "behind"
         return Endpoint(url, False, "CLOCK_SKEW", f"our clock is {abs(skew) / 86400:.1f} days {ahead} that of {host}", skew)
     return Endpoint(url, True, None, "", skew)
+
+
+def of_mount(store: LocalStore) -> Endpoint:
+    """The same for remote.mount, a file system that somebody has mounted. What it promises is tried by whoever writes to it."""
+    reason = None
+    if store.error:
+        reason = "REMOTE_NO_ANSWER"
+    elif not store.mounted:
+        reason = "REMOTE_NOT_MOUNTED"
+    elif not store.initialised:
+        reason = "REMOTE_NOT_INITIALISED"
+    elif not store.writable:
+        reason = "REMOTE_READ_ONLY"
+    return Endpoint(store.path, reason is None, reason, store.error or "")
 
 
 def _skew(secured: ssl.SSLSocket, host: str, path: str, now: Optional[float]) -> Optional[int]:

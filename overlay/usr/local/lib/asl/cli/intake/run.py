@@ -22,6 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Run the intake and print its result."""
+    from asl.intake import mount
     from asl.intake.progress import Progress
     from asl.intake.reach import remote
     from asl.intake.run import run as run_intake
@@ -36,6 +37,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         progress = Progress(show=line.show, limit=context.config.intake_bandwidth)
         reached = remote(context.config, request.store, request.domain)
         config = context.config
+        mount.check(config, request.store)
         result = run_intake(
             request,
             progress=progress,

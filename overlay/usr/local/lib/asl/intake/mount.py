@@ -1,0 +1,33 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A store on a file system that came over the network: mounted by whoever runs this host, never by us, and tried before it is trusted."""
+
+from __future__ import annotations
+
+import os
+
+from asl import system
+from asl.backends.probe import probe
+from asl.config import Config
+from asl.errors import Unavailable
+
+# What may promise and not hold. Others are the kernel's own and lie on devices.
+_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "afs", "virtiofs", "lustre", "vboxsf")
+
+
+def check(config: Config, location: str) -> None:
+    """Raise unless a store may be written at LOCATION: Unavailable (REMOTE_NOT_MOUNTED) where remote.mount names it and nothing is
+    mounted there, so that what ought to leave this host does not end in its memory; Refused (PROBE_FAILED) where it lies on a network
+    or FUSE file system that does not hold what a store relies on. Leaves nothing behind."""
+    if "://" in location:
+        return
+    location = os.path.abspath(location)
+    mount = system.mount_at(location, system.mounts())
+    if config.remote_mount == location and (mount is None or mount.mount_point != location):
+        raise Unavailable(
+            f"{location}: remote.mount is set, but nothing is mounted there", reason="REMOTE_NOT_MOUNTED",
+            hint=f"mount it, such as: mount -t nfs SERVER:/EXPORT {location}",
+        )  # fmt: skip
+    network = mount is not None and (mount.fstype in _NETWORK or mount.fstype.startswith("fuse"))
+    if network and os.path.isdir(location):
+        probe(location)
