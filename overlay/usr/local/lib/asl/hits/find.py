@@ -88,13 +88,28 @@ class Search:
     def _volume(self, told: dict[str, Any], missing: Ranges) -> None:
         start, size, kind = told["start"], told["size"], told["type"]
         name = f"{self._spec}, partition {told['number']}" if told["number"] else self._spec
-        failing = not has_checksums(kind, self._disk.filled(start, 2048))
-        with self._shown(failing=failing) as path, view.as_device(path, start, size) as device:
-            found = Volume(name, device, kind, missing, LISTED - len(self.files))
-            found.find(lambda count: self._progress(name, count) if self._progress else None)
-        told.update(files=found.looked_at, files_hit=len(found.files) + found.omitted, bytes_hit=found.bytes_hit, view=found.view)
-        self.files += [{"volume": told["number"], **each} for each in found.files.values()]
-        self.omitted += found.omitted
+        ways = [False] if has_checksums(kind, self._disk.filled(start, 2048)) else [True]
+        if ways == [True] and kind in ("ext2", "ext3", "ext4"):
+            ways = [True, False]  # reading a directory ends at what fails; behind zeros it goes on
+        found: dict[str, dict[str, Any]] = {}
+        omitted = 0
+        for failing in ways:
+            try:
+                with self._shown(failing=failing) as path, view.as_device(path, start, size) as device:
+                    seen = Volume(name, device, kind, missing, LISTED)
+                    seen.find(lambda count: self._progress(name, count) if self._progress else None)
+            except AslError as error:
+                if failing == ways[-1]:
+                    raise
+                told["why"] = f"it can be mounted with zeros for what is missing only, so there may be more: {error}"
+                continue
+            found = {**seen.files, **found}
+            told.update(files=max(told["files"] or 0, seen.looked_at), bytes_hit=max(told["bytes_hit"], seen.bytes_hit), view=seen.view)
+            omitted = max(omitted, seen.omitted)
+        room = LISTED - len(self.files)
+        self.files += [{"volume": told["number"], **each} for each in list(found.values())[:room]]
+        self.omitted += omitted + max(0, len(found) - room)
+        told["files_hit"] = len(found) + omitted
 
 
 def _work(disk: Disk, spec: str, image: Optional[str], sector: int, progress: Optional[Progress]) -> dict[str, Any]:

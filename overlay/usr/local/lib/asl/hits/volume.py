@@ -4,7 +4,7 @@
 
 Where every structure of a file system has a checksum (ext4 with metadata_csum, xfs version 5), it is shown with zeros for what is
 missing: what is hit tells itself, and what lies in the same block does not suffer. Any other one is shown with ranges that fail, for
-zeros would be taken for something.
+zeros would be taken for something; ext3 then with zeros too, for the names behind a block of a directory that fails.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         line.close()
     context.document({"snapshot": str(part.snapshot.id), "source": part.spec, **result})
     context.text(render(result))
-    unknown = any(each["files"] is None and each["bytes_unread"] for each in result["volumes"])
+    unknown = any(each["why"] and each["bytes_unread"] for each in result["volumes"])
     return 1 if result["files"] or unknown else 0
 
 
@@ -68,8 +68,8 @@ def render(result: Mapping[str, Any]) -> str:
         kind = f" ({each['type']}{' ' + printable(each['label']) if each['label'] else ''})" if each["type"] else ""
         told = f"{each['files']} files, {each['files_hit']} of them hit" if each["files"] is not None else each["why"]
         lines.append(f"{name}{kind}: {size(each['bytes_unread'])} unread: {printable(str(told))}")
-        if each["view"]:
-            lines[-1] += f"; {each['view']}"
+        if each["files"] is not None:
+            lines[-1] += "".join(f"; {printable(each[key])}" for key in ("view", "why") if each[key])
     for each in result["files"][:LOSSES_SHOWN]:
         where = f"{each['volume']}: " if each["volume"] else ""
         lines.append(f"HIT {where}{printable(each['path'])}: {_what(each)}")
