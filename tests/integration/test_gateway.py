@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import subprocess
@@ -71,6 +72,28 @@ def test_three_hosts_send_what_differs_and_all_of_it_comes_back(gateway: tuple[S
     assert reader.check(site.place / "rescue-domain")["ok"]
 
 
+def fetched(replica: Replica) -> int:
+    """How many objects the gateway gave away, by its own lines."""
+    return sum('"GET"' in line and "/{folder}/{name}" in line for line in replica.log.read_text().splitlines())
+
+
+def test_a_reader_with_a_cache_fetches_once_and_proves_anew(gateway: tuple[Site, Replica], tmp_path: Path) -> None:
+    site, replica = gateway
+    place = ["--store", replica.url, "--set", f"remote.ca={site.certificate}"]
+    source = tree(tmp_path / "tree", 5, common=5, size=1 << 20)
+    host(tmp_path / "host", site, "add").run("asl-intake", "run", f"tree:{source}", *place)
+    reader, counts = host(tmp_path / "reader", site, "read"), [fetched(replica)]
+    for number in range(2):
+        reader.run("asl-admin", "restore", "latest", "--to", str(tmp_path / f"back{number}"), *place, "--set", "cache.size=1GiB")
+        assert not differences(source, tmp_path / f"back{number}")
+        counts.append(fetched(replica))
+    blocks = list((tmp_path / "reader" / "state" / "cache" / "blocks").iterdir())
+    assert blocks and counts[1] - counts[0] >= len(blocks), "once from the gateway"
+    assert counts[2] - counts[1] <= 1, "then from the cache: but for a checkpoint, nothing is asked for"
+    assert reader.run("asl-admin", "verify", "latest", *place, "--set", "cache.size=1GiB").document["ok"]
+    assert fetched(replica) - counts[2] >= len(blocks), "a proof reads the store itself"
+
+
 def signed(site: Site, receipt: dict[str, str]) -> None:
     """ssh-keygen, as any host has it, checks the receipt."""
     signers = site.folder / "allowed_signers"
@@ -134,6 +157,52 @@ def test_each_token_on_each_path(gateway: tuple[Site, Replica], verb: str) -> No
             told = json.loads(found.body)
             assert (told["error"] and told["reason"] and token not in str(told)) or not token, (method, path, told)
     assert sorted(str(path) for path in (site.place / "rescue-domain").rglob("*")) == before, "nothing was stored, nothing is gone"
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+# All that a token which adds may do; whatever else there is is refused.
+MAY_ADD = {
+    ("POST", "/v1/{domain}/missing"), ("PUT", "/v1/{domain}/blocks/{name}"), ("HEAD", "/v1/{domain}/blocks/{name}"),
+    ("PUT", "/v1/{domain}/segments/{name}"), ("HEAD", "/v1/{domain}/segments/{name}"), ("POST", "/v1/{domain}/snapshots"),
+    ("POST", "/v1/{domain}/snapshots/find"), ("POST", "/v1/{domain}/snapshots/known"), ("POST", "/v1/artifacts"),
+}  # fmt: skip
+OPEN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/v1/meta")
+
+
+def test_the_token_of_a_rescue_host_on_every_path(gateway: tuple[Site, Replica], tmp_path: Path) -> None:
+    """Every path of the description with every method, with names that are there: nothing is read, listed, overwritten or deleted."""
+    site, replica = gateway
+    source = tree(tmp_path / "tree", 9, common=9, size=1 << 18)
+    place = ["--store", replica.url, "--set", f"remote.ca={site.certificate}"]
+    made = host(tmp_path / "host", site, "add").run("asl-intake", "run", f"tree:{source}", *place).document
+    store = site.place / "rescue-domain"
+    block = sorted(path.name for path in (store / "blocks").rglob("*") if path.is_file())[0]
+    segment = hashlib.sha256(sorted((store / "segments").iterdir())[0].read_bytes()).hexdigest()
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    connections = Connections(Remote(replica.url, "rescue-domain", None, str(site.certificate)))
+    headers = {"Authorization": f"Bearer {site.token('add')}"}
+    described = json.loads(connections.request("GET", "/openapi.json").body)["paths"]
+    assert {(method, path) for method, path in MAY_ADD} <= {(method.upper(), path) for path, calls in described.items() for method in calls}
+    for path in described:
+        name = segment if "segments" in path else block
+        real = path.format(domain="rescue-domain", name=name, number="000000000001", ref=made["digest"])
+        for method in METHODS:
+            found = connections.request(method, real, b"" if method in ("GET", "HEAD", "OPTIONS") else b"other bytes", headers)
+            if path in OPEN and method in ("GET", "HEAD"):
+                continue
+            if (method, path) in MAY_ADD:
+                assert found.status not in (401, 403, 405), (method, path, found)
+                assert method != "HEAD" or found.headers["upload-complete"] == "?1", "it is there; nothing else is told"
+                assert "content-length" not in found.headers or method != "HEAD" or found.headers["content-length"] == "0"
+            else:
+                assert found.status in (401, 403, 404, 405), (method, path, found)
+                assert not found.body or json.loads(found.body)["reason"]
+    after = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    assert {path: after.get(path) for path in before if not path.match("meta/*") and not path.match("logs/*")} == {
+        path: data for path, data in before.items() if not path.match("meta/*") and not path.match("logs/*")
+    }, "what was there is there, as it was"
+    assert after[store / "logs" / "asl.log"].startswith(before[store / "logs" / "asl.log"])
+    assert Machine(tmp_path / "checker").check(store)["ok"]
 
 
 def test_what_is_wrong_is_refused_with_a_reason_and_leaves_nothing(gateway: tuple[Site, Replica]) -> None:

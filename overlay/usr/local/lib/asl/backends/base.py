@@ -37,6 +37,14 @@ class Reads(Protocol):
         """A local file with these bytes, for mmap; None where there is none."""
 
 
+@runtime_checkable
+class Sealed(Protocol):
+    """Reads that may have kept some objects, for whoever knows their digest."""
+
+    def sealed(self, name: str, digest: bytes) -> bytes:
+        """The bytes of NAME, whose SHA-256 ought to be DIGEST. What was kept has it; what comes from the store is as it is there."""
+
+
 class Staged(Protocol):
     """An object in the making: invisible until published, gone when dropped or when its process dies."""
 

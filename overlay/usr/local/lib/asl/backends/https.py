@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from asl import endpoint
+from asl.backends.cache import Plan
 from asl.endpoint import Unreachable
 from asl.errors import AslError, Conflict, NotFound, Unavailable
 from asl.formats.artifact import Buffer
@@ -41,7 +42,7 @@ _FAMILIES: Mapping[int, type[AslError]] = {404: NotFound, 409: Conflict, 412: Co
 @dataclass(frozen=True)
 class Remote:
     """How a gateway is reached. `token_file` holds the token and is read when it is needed; bandwidth in bytes a second, 0: no limit;
-    seconds of silence after which a connection is given up, and of patience since the last answer."""
+    seconds of silence after which a connection is given up, and of patience since the last answer; `cache` keeps what is read."""
 
     url: str
     domain: str
@@ -51,6 +52,7 @@ class Remote:
     connections: int = CONNECTIONS
     silence: float = SILENCE
     patience: float = PATIENCE
+    cache: Optional[Plan] = None
 
 
 class Answer(NamedTuple):

@@ -52,12 +52,13 @@ def location(args: argparse.Namespace, context: Context) -> str:
     return context.config.local_mount
 
 
-def open_readonly(args: argparse.Namespace, context: Context) -> Store:
-    """The store, for reading, together with the admitted peers; or that of the peer that --peer names. Raises AslError."""
+def open_readonly(args: argparse.Namespace, context: Context, *, fresh: bool = False) -> Store:
+    """The store, for reading, together with the admitted peers; or that of the peer that --peer names. FRESH: of what lies behind a
+    URL nothing is taken from the cache that an earlier command put there. Raises AslError."""
     from asl.intake import reach
 
     where = location(args, context)
-    remote = reached(where, args, context)
+    remote = reached(where, args, context, fresh=fresh)
     if getattr(args, "peer", None):
         where, remote = reach.peer_place(context.federation.peer_to_read(args.peer), where, remote)
         return open_store(where, remote=remote)
@@ -70,10 +71,10 @@ def open_for_adding(args: argparse.Namespace, context: Context) -> Writer:
     return open_writer(where, block_size=context.config.block_size, remote=reached(where, args, context))
 
 
-def reached(where: str, args: argparse.Namespace, context: Context) -> Optional[Remote]:
+def reached(where: str, args: argparse.Namespace, context: Context, *, fresh: bool = False) -> Optional[Remote]:
     """How the gateway at the URL WHERE is reached; None for a directory."""
     if "://" not in where:
         return None
     from asl.intake.reach import remote
 
-    return remote(context.config, where, getattr(args, "domain", None) or context.domain_id)
+    return remote(context.config, where, getattr(args, "domain", None) or context.domain_id, fresh=fresh)

@@ -28,6 +28,7 @@ class Config:
     remote_mount: Optional[str] = None  # a folder where a network file system is mounted, in the place of an endpoint
     remote_ca: Optional[str] = None  # a PEM file; None means the system's roots
     remote_token_file: Optional[str] = None
+    cache_size: int = 0  # of blocks read from a gateway, under /var/lib/asl/cache; 0 means none
     domain_id: str = "rescue-domain"
     chunk_average: int = 64 << 10
     block_size: int = 64 << 20
@@ -65,6 +66,7 @@ def keys() -> dict[str, Key]:
         "remote.mount": Key("remote_mount", values.optional(values.path)),
         "remote.ca": Key("remote_ca", values.optional(values.path)),
         "remote.token-file": Key("remote_token_file", values.optional(values.secret_path)),
+        "cache.size": Key("cache_size", values.size(0, 1 << 50)),
         "domain.id": Key("domain_id", values.domain),
         "chunk.average": Key("chunk_average", values.size(4 << 10, 4 << 20, power_of_two=True)),
         "block.size": Key("block_size", values.size(1 << 20, 64 << 20)),

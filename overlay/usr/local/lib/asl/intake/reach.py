@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Optional
 
 from asl import paths
+from asl.backends.cache import Plan
 from asl.backends.https import Remote
 from asl.config import Config, Federation
 from asl.config import Peer as Named
@@ -28,9 +29,10 @@ def token_file(config: Config) -> str:
     return credential if credential and os.path.exists(credential) else paths.run("token")
 
 
-def remote(config: Config, location: str, domain: str) -> Remote:
-    """How the gateway at the URL LOCATION is reached for DOMAIN."""
-    return Remote(location.rstrip("/"), domain, token_file(config), config.remote_ca, config.intake_bandwidth)
+def remote(config: Config, location: str, domain: str, *, fresh: bool = False) -> Remote:
+    """How the gateway at the URL LOCATION is reached for DOMAIN. FRESH: nothing that an earlier run has cached is taken."""
+    cache = Plan(paths.state("cache", "blocks"), config.cache_size, fresh) if config.cache_size else None
+    return Remote(location.rstrip("/"), domain, token_file(config), config.remote_ca, config.intake_bandwidth, cache=cache)
 
 
 def peer_place(peer: Named, location: str, own: Optional[Remote]) -> tuple[str, Optional[Remote]]:
@@ -39,7 +41,8 @@ def peer_place(peer: Named, location: str, own: Optional[Remote]) -> tuple[str, 
         return os.path.join(os.path.dirname(location), peer.domain), None
     ca = peer.ca or (own.ca if own and peer.endpoint is None else None)
     where = peer.endpoint or location
-    return where, Remote(where.rstrip("/"), peer.domain, peer.token_file, ca, patience=_PATIENCE)
+    cache = own.cache if own else None
+    return where, Remote(where.rstrip("/"), peer.domain, peer.token_file, ca, patience=_PATIENCE, cache=cache)
 
 
 def peers(federation: Federation, location: str, own: Optional[Remote]) -> list[Peer]:

@@ -12,6 +12,7 @@ remote    a writer over a gateway     access    what lies behind a URL    peers 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Optional
 
 from asl.backends import layout
@@ -73,8 +74,9 @@ def fill(backend: Adds) -> None:
 
 
 def raw(location: str, remote: Optional[Remote] = None) -> Reads:
-    """The bytes at LOCATION, whether they can be opened as a store or not: what a check begins with. Raises Unavailable, Usage."""
-    return _reads(location, remote)
+    """The bytes at LOCATION themselves, whether they can be opened as a store or not: what a check begins with. Raises Unavailable,
+    Usage."""
+    return _reads(location, replace(remote, cache=None) if remote else None)
 
 
 def _reads(location: str, remote: Optional[Remote]) -> Reads:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Optional
 
+from asl.backends.base import Reads
+from asl.backends.cache import CachedReads
 from asl.backends.gateway import Gateway, GatewayReads
 from asl.backends.https import Remote
 from asl.errors import Usage
@@ -27,9 +29,10 @@ def gateway(location: str, remote: Optional[Remote]) -> Gateway:
     return Gateway(remote)
 
 
-def reads(location: str, remote: Optional[Remote]) -> GatewayReads:
+def reads(location: str, remote: Optional[Remote]) -> Reads:
     """A domain to read from."""
-    return GatewayReads(gateway(location, remote))
+    found = GatewayReads(gateway(location, remote))
+    return CachedReads(found, remote.cache) if remote and remote.cache else found
 
 
 def writer(location: str, remote: Optional[Remote], block_size: Optional[int]) -> RemoteWriter:

@@ -13,7 +13,7 @@ from typing import Optional, Union
 
 from asl import kernel
 from asl.backends import layout
-from asl.backends.base import Reads
+from asl.backends.base import Reads, Sealed
 from asl.errors import Damaged, Unavailable
 from asl.formats import segment
 from asl.kernel import Mapped, Table
@@ -27,7 +27,7 @@ class Segment:
     def __init__(self, backend: Reads, segment_id: int, segment_hash: bytes) -> None:
         self.id = segment_id
         self.hash = segment_hash
-        self._data: Union[bytes, mmap.mmap] = _map(backend, layout.segment(segment_id))
+        self._data: Union[bytes, mmap.mmap] = _map(backend, layout.segment(segment_id), segment_hash)
         self._shape = segment.layout(self._data, len(self._data))
         self.count = self._shape.record_count
         self.size = len(self._data)
@@ -80,10 +80,10 @@ class Segment:
         return segment.blocks(self._data, self._shape)
 
 
-def _map(backend: Reads, name: str) -> Union[bytes, mmap.mmap]:
+def _map(backend: Reads, name: str, digest: bytes) -> Union[bytes, mmap.mmap]:
     path = backend.path(name)
     if path is None:
-        return backend.read(name)
+        return backend.sealed(name, digest) if isinstance(backend, Sealed) else backend.read(name)
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
     if args.source is not None:
         return run_source(args, context)
-    store = stores.open_readonly(args, context)
+    store = stores.open_readonly(args, context, fresh=True)
     snapshot = store.find_snapshot(args.snapshot) if args.snapshot else None
     with ReadingLine(context) as line:
         result = verify(store, snapshot, args.sample, line.show)
@@ -63,7 +63,7 @@ def run_source(args: argparse.Namespace, context: Context) -> int:
         raise Usage("a source is read as a whole", reason="BAD_SAMPLE", hint="leave --sample or --source out")
     if args.snapshot is None and args.source and ":" not in args.source:
         args.snapshot, args.source = args.source, ""  # `verify --source latest`: the word belongs to the snapshot
-    store = stores.open_readonly(args, context)
+    store = stores.open_readonly(args, context, fresh=True)
     with ReadingLine(context) as line:
         result = compare(store, store.find_snapshot(args.snapshot or "latest"), args.source, line.show)
     context.document(result)

@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cache of what is read from a gateway: bounded, held against digests, and nothing is lost with it. Over real stores on disk."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Optional
+
+import pytest
+
+from asl.backends import layout
+from asl.backends.cache import CachedReads, Plan
+from asl.backends.posix import PosixReads
+from asl.errors import Damaged
+from asl.names import Digest
+from asl.store import Store, init_store, open_writer, recovery
+from asl.verify import verify
+
+BLOCK, BLOCKS = 1 << 20, 12
+
+
+class Far(PosixReads):
+    """A store that is not on this host: it has no paths, and counts what is fetched."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.fetched: list[str] = []
+
+    def path(self, name: str) -> Optional[str]:
+        return None
+
+    def read(self, name: str, offset: int = 0, length: Optional[int] = None) -> bytes:
+        if name.startswith(("blocks/", "segments/")):
+            self.fetched.append(name)
+        return super().read(name, offset, length)
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[tuple[Far, list[Digest]]]:
+    root = str(tmp_path / "store")
+    init_store(root)
+    rng = random.Random(4)
+    with open_writer(root, block_size=BLOCK) as writer:
+        digests = [writer.put(rng.randbytes(BLOCK // 4)) for _number in range(4 * BLOCKS)]
+        writer.commit()
+    yield Far(root), digests
+
+
+def opened(far: Far, folder: Path, size: int, *, fresh: bool = False) -> Store:
+    far.fetched.clear()
+    backend = CachedReads(far, Plan(str(folder), size, fresh))
+    return Store(backend, recovery.load(backend))
+
+
+def kept(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def test_a_second_command_fetches_nothing(far: tuple[Far, list[Digest]], tmp_path: Path) -> None:
+    backend, digests = far
+    for fetched in (True, False):
+        store = opened(backend, tmp_path / "cache", 64 * BLOCK)
+        assert [store.payload(each)[:0] for each in digests] == [b""] * len(digests)
+        assert bool(backend.fetched) == fetched
+        assert len(set(backend.fetched)) == len(backend.fetched), "each object once, and as a whole"
+
+
+def test_it_stays_within_its_bound_and_what_was_used_last_stays(far: tuple[Far, list[Digest]], tmp_path: Path) -> None:
+    backend, digests = far
+    cache, bound = tmp_path / "cache", 6 * BLOCK
+    store = opened(backend, cache, bound)
+    for each in digests:
+        store.payload(each)
+        assert kept(cache) <= bound
+    backend.fetched.clear()
+    store.payload(digests[-1])
+    assert not backend.fetched
+    store.payload(digests[0])
+    assert backend.fetched, "the first one had to go"
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "vanish", "folder"])
+def test_damage_in_the_cache_harms_nothing(far: tuple[Far, list[Digest]], tmp_path: Path, harm: str) -> None:
+    """Also in the middle of a command that has used it already."""
+    backend, digests = far
+    cache = tmp_path / "cache"
+    store = opened(backend, cache, 64 * BLOCK)
+    good = [store.payload(each) for each in digests]
+    for again in (store, None):
+        for path in cache.iterdir():
+            if harm == "flip":
+                data = bytearray(path.read_bytes())
+                data[len(data) // 2] ^= 1
+                path.write_bytes(data)
+            elif harm == "cut":
+                os.truncate(path, path.stat().st_size // 2)
+            elif harm == "vanish":
+                path.unlink()
+        if harm == "folder":
+            shutil.rmtree(cache)
+        found = again or opened(backend, cache, 64 * BLOCK)
+        assert [found.payload(each) for each in digests] == good
+
+
+def test_no_room_for_the_cache_is_no_error(far: tuple[Far, list[Digest]], tmp_path: Path) -> None:
+    backend, digests = far
+    (tmp_path / "file").write_text("not a folder")
+    for folder, size in ((tmp_path / "file" / "cache", 64 * BLOCK), (tmp_path / "small", 1000)):
+        assert len(opened(backend, folder, size).payload(digests[0])) == BLOCK // 4
+    assert not (tmp_path / "small").exists() or not kept(tmp_path / "small")
+
+
+def test_a_proof_takes_nothing_that_was_kept(far: tuple[Far, list[Digest]], tmp_path: Path) -> None:
+    """Copies on this host say nothing about the store: damage there is found, although all of it is in the cache."""
+    backend, digests = far
+    cache = tmp_path / "cache"
+    store = opened(backend, cache, 64 * BLOCK)
+    for each in digests:
+        store.payload(each)
+    block = layout.block(store.locate(digests[5])[0].block)
+    path = Path(backend.root, block)
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[data.index(store.payload(digests[5])[:64]) + 9] ^= 1
+    path.write_bytes(data)
+    assert opened(backend, cache, 64 * BLOCK).payload(digests[5])
+    with pytest.raises(Damaged):
+        opened(backend, cache, 64 * BLOCK, fresh=True).payload(digests[5])
+    assert verify(opened(backend, cache, 64 * BLOCK, fresh=True))["ok"], "no snapshot, nothing to prove"
