@@ -12,7 +12,9 @@ follows. The anchor's `root` is the SHA-256 of this file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -22,6 +24,7 @@ from asl.formats.log import Position
 from asl.names import Digest, parse_reference, reference_text
 
 VERSION = 1
+REFERENCE_TEXT = 68  # characters
 Shapes = Mapping[str, tuple[type, ...]]
 
 
@@ -107,6 +110,13 @@ class About:
     @classmethod
     def decode(cls, payload: bytes) -> About:
         """Raises Damaged."""
+        usual = _USUAL_ABOUT.fullmatch(payload)
+        if usual:
+            domain, files, losses, manifest, receipt, sealed, size, source = usual.groups()
+            return cls(
+                domain.decode(), Digest(bytes.fromhex(manifest.decode())), Digest(bytes.fromhex(receipt.decode())), (source.decode(),), {},
+                int(sealed), int(size), int(files), int(losses),
+            )  # fmt: skip
         value = _fields(canonical.decode(payload, "a snapshot anchor"), _ABOUT, "a snapshot anchor", "BAD_LOG")
         labels = _all_of(str, value["labels"], "the labels of a snapshot", "BAD_LOG")
         if not all(isinstance(each, str) for each in value["sources"]):
@@ -175,6 +185,13 @@ _CHECKPOINT: Shapes = {
     "snapshot": (int,), "logseq": (int,), "link": (str,), "offset": (int,), "segments": (list,), "tombstones": (list,), "pins": (list,),
 }  # fmt: skip
 
+# What most anchors are, in canonical form by its shape: plain text, one source, no labels. Read in less than half of the time.
+_TEXT, _NUMBER, _REFERENCE = rb'"([ !#-\[\]-~]*)"', rb"(0|[1-9][0-9]{0,18})", rb'"0001([0-9a-f]{64})"'
+_USUAL_ABOUT = re.compile(
+    rb'\{"domain":%b,"files":%b,"labels":\{\},"losses":%b,"manifest":%b,"receipt":%b,"sealed":%b,"size":%b,"sources":\[%b\]\}'
+    % (_TEXT, _NUMBER, _NUMBER, _REFERENCE, _REFERENCE, _NUMBER, _NUMBER, _TEXT)
+)
+
 
 def _checked(data: bytes, kind: str, what: str) -> dict[str, Any]:
     value = canonical.decode(data, what)
@@ -198,7 +215,7 @@ def _fields(value: Any, shapes: Shapes, what: str, reason: str) -> dict[str, Any
     if not isinstance(value, dict):
         raise Damaged(f"{what} that is no object", reason=reason)
     for key, types in shapes.items():
-        if key not in value or not _is(value[key], *types):
+        if key not in value or type(value[key]) not in types:  # True is no integer here
             raise Damaged(f"{what} without a proper {key!r}", reason=reason)
     return value
 
@@ -210,6 +227,11 @@ def _all_of(kind: type, value: dict[str, Any], what: str, reason: str) -> dict[s
 
 
 def _digest(text: str, reason: str) -> Digest:
+    if len(text) == REFERENCE_TEXT:  # nearly always, and there are two in each of ten thousand snapshots
+        with suppress(ValueError):
+            digest = Digest(bytes.fromhex(text[4:]))
+            if reference_text(digest) == text:
+                return digest
     try:
         found = parse_reference(text)
     except Usage as error:
