@@ -146,7 +146,7 @@ class Gateway:
         return body
 
     async def _receipt(self, domain: Domain, snapshot: Snapshot, new: bool) -> Response:
-        text = await run_in_threadpool(lambda: receipts.text(domain.name, domain.store_id, snapshot))
+        text = await run_in_threadpool(lambda: receipts.text(domain.store_id, snapshot))
         key = self.settings.receipt_key
         signature = await run_in_threadpool(receipts.sign, text, key) if key else None
         value = {

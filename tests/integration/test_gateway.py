@@ -58,6 +58,9 @@ def test_three_hosts_send_what_differs_and_all_of_it_comes_back(gateway: tuple[S
         assert result["bytes_new"] + result["bytes_duplicate"] == result["size"]
         sent.append(result["bytes_stored"])
         digests.append((result["snapshot"], result["digest"], result["gateway_receipt"]))
+        (tmp_path / result["snapshot"]).write_text(result["gateway_receipt"]["text"])
+        (tmp_path / f"{result['snapshot']}.sig").write_text(result["gateway_receipt"]["signature"])
+        assert [(each["by"], each["text"]) for each in result["receipts"]] == [("gateway", result["gateway_receipt"]["text"])]
         signed(site, result["gateway_receipt"])
     assert sent[0] > 30 << 20
     assert all(each < 4 << 20 for each in sent[1:]), "nine tenths were there"
@@ -66,6 +69,11 @@ def test_three_hosts_send_what_differs_and_all_of_it_comes_back(gateway: tuple[S
     assert [each["digest"] for each in listed][-3:] == [digest for _, digest, _ in digests]
     for number, (snapshot, _, _) in enumerate(digests):
         assert reader.run("asl-admin", "verify", snapshot, *place).document["ok"]
+        # From the signature of the gateway to every byte: through the gateway, and where the store lies.
+        words = ("prove", snapshot, "--receipt", str(tmp_path / snapshot), "--allowed-signers", str(site.folder / "allowed_signers"))
+        for where in (place, ["--store", str(site.place / "rescue-domain")]):
+            proof = reader.run("asl-admin", *words, *where).document
+            assert (proof["verdict"], proof["signer"]["principal"]) == ("proven", "asl-gateway"), proof["sentence"]
         back = tmp_path / f"back{number}"
         reader.run("asl-admin", "restore", snapshot, "--to", str(back), *place)
         assert not differences(tmp_path / f"tree{number}", back)

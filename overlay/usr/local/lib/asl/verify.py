@@ -16,6 +16,7 @@ from asl.errors import AslError, Usage
 from asl.names import reference_text
 from asl.store import Store, StoredSnapshot
 from asl.store.bulk import BulkCheck, Wanted
+from asl.store.marks import Marks
 from asl.store.reach import Chunk, Lost, Walk
 
 # Losses that are listed; the others are counted.
@@ -37,6 +38,8 @@ class Verification:
         self._bad: dict[bytes, AslError] = {}
         self._structure_lost = False
         self._skipped = self._skipped_bytes = self._done = self._total = 0
+        self.marks = Marks()
+        """What was met, once run() is over."""
 
     def run(self, snapshots: Sequence[StoredSnapshot]) -> dict[str, Any]:
         """Verify SNAPSHOTS; the result document."""
@@ -60,6 +63,7 @@ class Verification:
         walk = Walk(self._store, self._chunk, lost, every_path=len(snapshots) == 1)
         for each in snapshots:
             walk.snapshot(each.snapshot)
+        self.marks = walk.marks
         return walk
 
     def _lost_early(self, _lost: Lost) -> None:

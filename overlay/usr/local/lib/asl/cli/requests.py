@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from asl.cli import media, stores
@@ -29,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label", metavar="K=V", action="append", default=[], dest="labels", help="a label of the snapshot; may be repeated"
     )
+    parser.add_argument(
+        "--sign",
+        metavar="KEY",
+        help="sign the receipt that comes with the result: an SSH key of this host without a passphrase, such as "
+        "/etc/ssh/ssh_host_ed25519_key, or the public half of one that an agent has",
+    )
     media.add_arguments(parser)
 
 
@@ -44,4 +51,5 @@ def from_arguments(args: argparse.Namespace, context: Context) -> Request:
         parse_labels(args.labels),
         config.chunk_average,
         media.from_arguments(args),
+        os.path.abspath(args.sign) if args.sign else None,
     )

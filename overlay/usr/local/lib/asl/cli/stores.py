@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from typing import Optional
 
 from asl import paths
 from asl.cli.context import Context
 from asl.errors import Unavailable
-from asl.store import Remote, Store, Writer, open_store, open_writer
+from asl.store import Peer, Remote, Store, Writer, open_store, open_writer
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
@@ -55,14 +56,19 @@ def location(args: argparse.Namespace, context: Context) -> str:
 def open_readonly(args: argparse.Namespace, context: Context, *, fresh: bool = False) -> Store:
     """The store, for reading, together with the admitted peers; or that of the peer that --peer names. FRESH: of what lies behind a
     URL nothing is taken from the cache that an earlier command put there. Raises AslError."""
+    where, remote, peers = reading_place(args, context, fresh=fresh)
+    return open_store(where, remote=remote, peers=peers)
+
+
+def reading_place(args: argparse.Namespace, context: Context, *, fresh: bool = False) -> tuple[str, Optional[Remote], Sequence[Peer]]:
+    """Where open_readonly() reads: the place, how it is reached, and the peers that are read too. Raises AslError."""
     from asl.intake import reach
 
     where = location(args, context)
     remote = reached(where, args, context, fresh=fresh)
     if getattr(args, "peer", None):
-        where, remote = reach.peer_place(context.federation.peer_to_read(args.peer), where, remote)
-        return open_store(where, remote=remote)
-    return open_store(where, remote=remote, peers=reach.peers(context.federation, where, remote))
+        return (*reach.peer_place(context.federation.peer_to_read(args.peer), where, remote), ())
+    return where, remote, reach.peers(context.federation, where, remote)
 
 
 def open_for_adding(args: argparse.Namespace, context: Context) -> Writer:

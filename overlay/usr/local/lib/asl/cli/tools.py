@@ -35,6 +35,8 @@ TOOLS: dict[str, tuple[str, dict[str, str]]] = {
             "cat": "write one file of a snapshot to stdout",
             "restore": "write a snapshot, or a part of it, back to a directory, a file or a device",
             "verify": "read back what snapshots reach and check every digest; or hold the source against a snapshot",
+            "receipt": "write the receipt of a snapshot, signed on request, to be kept away from the store",
+            "prove": "check the chain from a receipt over the log to every byte of a snapshot; one verdict",
             "heal": "make damaged or lost blocks whole from another store; list by file what cannot be healed",
             "gc-check": "say what no snapshot reaches; removes nothing",
             "pin": "mark a snapshot as never to be removed",

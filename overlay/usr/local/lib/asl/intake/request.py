@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from asl.errors import Usage
 from asl.formats import canonical
@@ -26,6 +26,8 @@ class Request:
     labels: Mapping[str, str] = field(default_factory=dict)
     chunk_average: int = 64 * 1024
     media: Media = field(default_factory=Media)
+    sign: Optional[str] = None
+    """The SSH key that signs the receipt: a file on this machine, its name and nothing of it."""
 
     def __post_init__(self) -> None:
         """Raises Usage for a request that cannot be meant."""
@@ -57,6 +59,7 @@ class Request:
         return {
             "sources": list(self.sources), "store": self.store, "domain": self.domain,
             "labels": dict(self.labels), "chunk_average": self.chunk_average, **({"media": media} if media else {}),
+            **({"sign": self.sign} if self.sign else {}),
         }  # fmt: skip
 
     @classmethod
@@ -65,7 +68,7 @@ class Request:
         try:
             media = Media.of(document.get("media", {}))
             given = (tuple(document["sources"]), document["store"], document["domain"], document["labels"], document["chunk_average"])
-            return cls(*given, media=media)
+            return cls(*given, media=media, sign=document.get("sign"))
         except (KeyError, TypeError) as error:
             raise Usage(f"a request without {error}", reason="BAD_REQUEST") from error
 

@@ -27,7 +27,8 @@ from asl.intake.request import Request
 from asl.intake.rescue import DeviceIntake
 from asl.intake.safety import refuse_store_on_source
 from asl.intake.trees import TreeIntake
-from asl.names import Digest
+from asl.intake.vouch import vouch
+from asl.names import Digest, reference_text
 from asl.sources.base import Source
 from asl.sources.device import DeviceSource
 from asl.sources.open import open_source
@@ -159,7 +160,7 @@ class Intake:
         chunks = self._request.chunks
         chunking = {"minimum": chunks.minimum, "average": chunks.average, "maximum": chunks.maximum}
         manifest = writer.put(Manifest(tuple(each.root for each in outcomes), chunking).encode(), TAG_MANIFEST)
-        receipt = canonical.encode(self._receipt(outcomes))
+        receipt = canonical.encode(self._receipt(outcomes, manifest))
         about = About(
             self._request.domain, manifest, artifact.digest(receipt, TAG_RECEIPT), self._request.sources, dict(self._request.labels),
             int(time.time()), sum(each.root.size for each in outcomes), sum(each.files for each in outcomes), self._losses(outcomes),
@@ -175,12 +176,13 @@ class Intake:
     def _losses(outcomes: list[Outcome]) -> int:
         return sum(len(each.losses) + each.losses_omitted for each in outcomes)
 
-    def _receipt(self, outcomes: list[Outcome]) -> dict[str, Any]:
+    def _receipt(self, outcomes: list[Outcome], manifest: Digest) -> dict[str, Any]:
         host = platform.uname()
         return {
             "format": "asl-receipt", "version": 1, "engine": ENGINE, "kernel": self._kernel.name, "python": platform.python_version(),
             "host": host.node, "system": f"{host.system} {host.release} {host.machine}", "user": os.geteuid(),
             "began": int(self._began), "ended": int(time.time()), "request": self._request.document(),
+            "manifest": reference_text(manifest), "result": "losses" if self._losses(outcomes) else "complete",
             "sources": [{**each.document(), "losses": each.losses, "losses_omitted": each.losses_omitted} for each in outcomes],
         }  # fmt: skip
 
@@ -194,7 +196,8 @@ class Intake:
             "size": sum(each.root.size for each in outcomes), "bytes_read": progress.bytes_read, "bytes_new": progress.bytes_new,
             "bytes_duplicate": progress.bytes_duplicate, "bytes_unread": sum(each.root.unread for each in outcomes),
             "bytes_stored": writer.bytes_stored, "losses": losses, "losses_omitted": sum(each.losses_omitted for each in outcomes),
-            "seconds": round(time.time() - self._began, 3), "kernel": self._kernel.name, "gateway_receipt": writer.receipt,
+            "seconds": round(time.time() - self._began, 3), "kernel": self._kernel.name,
+            "gateway_receipt": writer.receipt, "receipts": vouch(writer, snapshot, self._request.sign),
             "exit_code": 1 if losses else 0,
         }  # fmt: skip
 

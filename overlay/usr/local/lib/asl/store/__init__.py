@@ -26,11 +26,12 @@ from asl.store.index import Index
 from asl.store.peers import JoinedIndex, JoinedReads, Peer
 from asl.store.reader import Reader
 from asl.store.snapshots import StoredSnapshot, find, listing
+from asl.store.state import State
 from asl.store.writer import DEFAULT_BLOCK_SIZE, Writer
 
 __all__ = [
     "Peer", "Reader", "Remote", "Store", "StoredSnapshot", "Writer",
-    "fill", "init_store", "open_store", "open_writer", "raw", "sealed_before",
+    "fill", "init_store", "open_store", "open_writer", "opened", "raw", "sealed_before",
 ]  # fmt: skip
 
 
@@ -94,7 +95,11 @@ def open_store(location: str, *, full: bool = False, remote: Optional[Remote] = 
     What it does not have is read from PEERS. Raises NotFound, Damaged, Unsupported, Unavailable."""
     backend = _reads(location, remote)
     _check_marker(backend)
-    state = recovery.load(backend, full=full)
+    return opened(backend, recovery.load(backend, full=full), peers)
+
+
+def opened(backend: Reads, state: State, peers: Sequence[Peer] = ()) -> Store:
+    """The store in BACKEND, of which STATE is known. Raises Damaged, Unsupported for a segment that cannot be opened."""
     if not peers:
         return Store(backend, state)
     own = Index(backend)

@@ -19,12 +19,15 @@ class Marks:
     def __init__(self) -> None:
         # By the hash of the segment: two stores that are read as one (store.peers) number their segments each for itself.
         self._bits: dict[bytes, bytearray] = {}
+        self.segments: list[Segment] = []
+        """Those with a mark."""
 
     def add(self, segment: Segment, number: int) -> bool:
         """Mark record NUMBER of SEGMENT; True when it was not marked."""
         bits = self._bits.get(segment.hash)
         if bits is None:
             bits = self._bits[segment.hash] = bytearray(-(-segment.count // 8))
+            self.segments.append(segment)
         bit = 1 << (number & 7)
         if bits[number >> 3] & bit:
             return False
@@ -48,4 +51,12 @@ class Marks:
             if byte != 0xFF:
                 for number in range(at * 8, min(at * 8 + 8, segment.count)):
                     if not byte & 1 << (number & 7):
+                        yield number
+
+    def marked(self, segment: Segment) -> Iterator[int]:
+        """The records of SEGMENT that are marked, in order."""
+        for at, byte in enumerate(self._bits.get(segment.hash) or b""):
+            if byte:
+                for number in range(at * 8, min(at * 8 + 8, segment.count)):
+                    if byte & 1 << (number & 7):
                         yield number

@@ -11,8 +11,10 @@ from typing import Any
 from asl.errors import NotFound, Usage
 from asl.formats import canonical
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
+from asl.formats.attestation import Attestation
 from asl.formats.snapshot import About, Manifest
-from asl.store import recovery
+from asl.store import marker, recovery
+from asl.store.attest import attest
 from asl.store.reader import Reader
 from asl.store.state import Snapshot
 
@@ -49,6 +51,10 @@ class StoredSnapshot:
     def receipt(self) -> dict[str, Any]:
         """When, where and how it was read. Raises Damaged."""
         return canonical.decode(self.store.payload(self.about.receipt, TAG_RECEIPT), "a receipt")
+
+    def attestation(self) -> Attestation:
+        """What can be signed of it, with its receipt in it. Raises Damaged."""
+        return attest(marker.check(self.store.backend), self.snapshot, self.receipt)
 
     def document(self) -> dict[str, Any]:
         """What a listing shows."""

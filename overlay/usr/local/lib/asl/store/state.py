@@ -18,12 +18,13 @@ from asl.formats.snapshot import About, Checkpoint
 
 
 class Snapshot(NamedTuple):
-    """A snapshot as its anchor shows it. `logseq` is the anchor's own (the snapshot's log position)."""
+    """A snapshot as its anchor shows it. `logseq` is the anchor's own (the snapshot's log position), `link` its record_hash."""
 
     id: int
     logseq: int
     root: bytes
     about: About
+    link: bytes = b""
 
 
 def find_equal(snapshots: Sequence[Snapshot], about: About) -> Optional[Snapshot]:
@@ -107,7 +108,7 @@ def _anchor(state: State, record: Record) -> None:
     if anchor.snapshot_id != state.last_snapshot + 1:
         raise Damaged(f"log record {record.logseq} anchors snapshot {anchor.snapshot_id} after {state.last_snapshot}", reason="BAD_LOG")
     state.last_snapshot = anchor.snapshot_id
-    state.snapshots.append(Snapshot(anchor.snapshot_id, record.logseq, anchor.root, About.decode(anchor.about)))
+    state.snapshots.append(Snapshot(anchor.snapshot_id, record.logseq, anchor.root, About.decode(anchor.about), record.after.link))
 
 
 def _pin(state: State, record: Record) -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,9 +15,8 @@ from asl.names import BlockID
 from asl.store.check.findings import Findings
 from asl.store.check.history import History
 from asl.store.check.inventory import Inventory
+from asl.store.hashing import object_digest
 from asl.store.index import Segment
-
-_PIECE = 4 * 1024 * 1024
 
 
 @dataclass
@@ -53,7 +51,7 @@ def check(backend: Reads, inventory: Inventory, history: History, findings: Find
     for at, (number, sealed_hash) in enumerate(sorted(history.sealed.items())):
         findings.tick("segments", at, len(history.sealed))
         try:
-            good = _digest(backend, layout.segment(number)) == sealed_hash
+            good = object_digest(backend, layout.segment(number)) == sealed_hash
         except NotFound:
             _missing(history, findings, number)
         except AslError as error:
@@ -96,17 +94,6 @@ def _open(what: _Opening, shelf: Shelf, findings: Findings) -> None:
     except AslError as error:
         if what.good:  # else it is named already
             findings.fault(layout.segment(what.number), error.message, error.reason)
-
-
-def _digest(backend: Reads, name: str) -> bytes:
-    """The SHA-256 of the object; read, not mapped, so that a failing disk is an error and not a signal."""
-    hasher, at = hashlib.sha256(), 0
-    while True:
-        piece = backend.read(name, at, _PIECE)
-        if not piece:
-            return hasher.digest()
-        hasher.update(piece)
-        at += len(piece)
 
 
 def _unknown(backend: Reads, findings: Findings, number: int) -> None:

@@ -1,0 +1,28 @@
+# Copyright: (c) 2026, the asl.rescue contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nothing of these tests touches the state of this machine."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from unit.admin.support import Taken, taken
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("ASL_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("ASL_RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.delenv("ASL_STORE", raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Taken:
+    """A store with two snapshots."""
+    return taken(tmp_path)
