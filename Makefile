@@ -18,8 +18,8 @@ help: ## this list
 demo: setup-demo overlay ## boot a crashed host, rescue it, restore from what was rescued (needs root)
 	@$(PYTHON) -B demo/demo.py
 
-test: setup overlay ## every test: style, unit, Molecule, round trips (needs root)
-	@$(PYTEST) tests/unit tests/integration
+test: setup overlay ## every test: style, unit, Molecule, round trips, and the live VM where it is built already (needs root)
+	@$(PYTEST) tests/unit tests/integration tests/vm
 
 lint: setup ## ruff, mypy, ansible-lint, yamllint
 	@$(PYTEST) -q tests/integration/test_style.py

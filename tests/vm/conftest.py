@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from vm import live
 from vm.machine import Machine
 
 HERE = Path(__file__).resolve().parent
+BEGUN = time.monotonic()  # a conftest that is named on the command line is read when pytest starts
+NOT_CACHED = "the live VM is not in the cache: make test-vm"
+TOO_LATE = "too little time is left (ASL_VM_MINUTES): make test-vm"
 SKIPPED = """\
-the live VM is not in the cache, so NOTHING of tests/vm was run: no real ZFS, no real boot, no power cut.
-Run it with:  make test-vm   (builds the VM once, a quarter of an hour; then ten to fifteen minutes each time)"""
+{count} tests of tests/vm were NOT run (real ZFS, real boots, power cuts): {why}
+make test-vm builds the VM once, which takes a quarter of an hour; the tests take ten to fifteen minutes each time."""
 # The crashed host of most tests, once it has crashed:
 # one, two   the pool tank, a mirror, never exported, of a host with another hostid: datasets, a snapshot, an encrypted dataset, a volume
 #            with a guest's volume group, mountpoints / and /etc
@@ -72,18 +76,24 @@ def wanted() -> bool:
     return asked == "1" or (asked != "0" and live.cached())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def late() -> bool:
+    """Whether so many minutes have gone by that no further test here may begin; an unattended run sets that, for it has an end."""
+    return time.monotonic() - BEGUN > 60 * float(os.environ.get("ASL_VM_MINUTES") or "inf")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
     if not wanted():
-        for item in items:
-            if HERE in item.path.parents:
-                item.add_marker(pytest.mark.skip(reason="the live VM is not in the cache: make test-vm"))
+        pytest.skip(NOT_CACHED)
+    if late():
+        pytest.skip(TOO_LATE)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [report for report in terminalreporter.stats.get("skipped", []) if report.nodeid.startswith("tests/vm/")]
-    if skipped and not wanted():
+    if skipped:
         terminalreporter.section("tests/vm was SKIPPED", sep="!", red=True, bold=True)
-        terminalreporter.write_line(SKIPPED)
+        terminalreporter.write_line(SKIPPED.format(count=len(skipped), why=NOT_CACHED if not wanted() else TOO_LATE))
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +105,7 @@ def booted() -> Iterator[Machine]:
     try:
         if not (named and machine.alive()):
             machine.up(DISKS)
-            machine.lay_tools()
+            prepare(machine)
             machine.save()
         yield machine
     finally:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,9 +56,14 @@ TOOLS = {
 }  # fmt: skip
 
 
+def missing_tools() -> list[str]:
+    """The packages of what is not installed that building and booting need."""
+    return sorted(package for tool, package in TOOLS.items() if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None)
+
+
 def need_tools() -> None:
     """Raise RigError when something is not installed that building and booting need."""
-    missing = sorted(package for tool, package in TOOLS.items() if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None)
+    missing = missing_tools()
     if missing:
         raise RigError(f"the live VM needs packages that are not installed; get them with: apt-get install {' '.join(missing)}")
 
@@ -79,7 +85,9 @@ def recipe(suite: str) -> dict[str, object]:
 
 
 def cached(suite: str = "trixie") -> bool:
-    """Whether the medium of SUITE can be had without building its root."""
+    """Whether the medium of SUITE can be booted here without installing anything or building its root."""
+    if missing_tools():
+        return False
     archive = cache("vm", f"{root.name(root.recipe(suite))}.tar")
     return archive.exists() or (archive.parent / root.name(recipe(suite)) / "filesystem.squashfs").exists()
 
@@ -94,6 +102,8 @@ def medium(suite: str = "trixie", layers: Sequence[Path] = ()) -> Medium:
         digests = [hashlib.sha256(layer.read_bytes()).hexdigest()[:12] for layer in layers]
         image = folder / ("-".join(["live", *digests]) + ".ext4")
         if not image.exists():
+            if layers:
+                forget_old_layers(folder)
             compose(folder / "filesystem.squashfs", layers, image)
     return Medium(image, folder / "vmlinuz", folder / "initrd")
 
@@ -154,6 +164,14 @@ def compose(squashfs: Path, layers: Sequence[Path], image: Path) -> None:
         half.unlink(missing_ok=True)
         run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", scratch, str(half), f"{(size >> 20) * 21 // 20 + 16}M"])
         half.replace(image)
+
+
+def forget_old_layers(folder: Path) -> None:
+    """Remove media with layers that nobody made or booted for a day: every change of the overlay makes a new one, of 400 MB."""
+    for image in folder.glob("live-*.ext4"):
+        seen = image.stat()
+        if max(seen.st_atime, seen.st_mtime) < time.time() - 86400:
+            image.unlink()
 
 
 def sizes(found: Medium) -> str:

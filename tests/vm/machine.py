@@ -28,7 +28,8 @@ RUNS = Path("/run/asl-vm")
 BOOT_SECONDS = 900  # two minutes on an idle machine; this one may be busy
 TRIES = 3
 GROUND = "ground"  # the snapshot that reset goes back to
-APPEND = "boot=live live-media=/dev/vda console=ttyS0 net.ifnames=0 systemd.gpt_auto=0 quiet"
+# Debian's package would load the module at boot; a rescue system where it is there, but not loaded, is the harder case.
+APPEND = "boot=live live-media=/dev/vda console=ttyS0 net.ifnames=0 systemd.gpt_auto=0 systemd.mask=zfs-load-module.service quiet"
 
 
 class Panicked(RigError):
@@ -101,7 +102,7 @@ class Machine:
             pid = int(self._pid.read_text())
             os.kill(pid, signal.SIGKILL)
             deadline = time.monotonic() + 30
-            while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+            while self.alive() and time.monotonic() < deadline:  # whoever inherited it may take his time to reap it
                 time.sleep(0.05)
         self._pid.unlink(missing_ok=True)
 

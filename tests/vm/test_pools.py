@@ -10,7 +10,7 @@ from typing import Any
 
 from vm.machine import Machine
 
-HASHES = "for n in one two three; do sha256sum < /dev/disk/by-id/virtio-$n; done"
+HASHES = "for n in one two three four; do sha256sum < /dev/disk/by-id/virtio-$n; done"
 BY_ID = "/dev/disk/by-id/virtio"
 
 
@@ -51,23 +51,19 @@ def test_a_pool_says_the_same_to_us_and_to_zdb(vm: Machine) -> None:
         assert (int(said["hostid"]), said["hostname"]) == (pool["hostid"], pool["hostname"])
 
 
-def test_looking_changes_nothing(vm: Machine) -> None:
-    """After a power cut: devices hashed before and after, and no device opened for writing."""
-    vm.run(f"modprobe zfs && zpool create -f crashed {BY_ID}-one && mkfs.ext4 -q {BY_ID}-two && zpool sync crashed")
-    vm.run("cp /usr/bin/python3 /crashed/ && sync && zpool sync crashed")
-    vm.kill()
-    vm.boot()
-    vm.lay_tools()
+def test_looking_changes_nothing(crashed: Machine) -> None:
+    """After a power cut: devices hashed before and after, no device opened for writing, and no tool of others run."""
+    vm = crashed
     before = vm.output(HASHES)
-    (pool,) = survey(vm)["pools"]
-    assert (pool["name"], pool["state"]) == ("crashed", "active")
-    vm.run("strace -f -e trace=open,openat -o /run/trace asl-intake preflight --check --json > /run/report.json")
+    found = survey(vm)["pools"]
+    assert {each["name"]: each["state"] for each in found} == {"tank": "active", "rescuepool": "exported"}
+    vm.run("strace -f -e trace=open,openat,execve -o /run/trace asl-intake preflight --check --json > /run/report.json")
     opened = vm.output("grep '\"/dev/[a-z]' /run/trace | grep -v '/dev/null'")
     assert "/dev/vdb" in opened
     assert "O_RDWR" not in opened
     assert "O_WRONLY" not in opened
     report = json.loads(vm.pull("/run/report.json"))
-    assert [each["guid"] for each in report["facts"]["pools"]] == [pool["guid"]]
+    assert {each["guid"] for each in report["facts"]["pools"]} == {each["guid"] for each in found}
     assert vm.output(HASHES) == before
     run = re.findall(r'execve\("([^"]*)".* = 0$', vm.output("grep execve /run/trace"), re.MULTILINE)
     assert [path.rpartition("/")[2] for path in run if "python" not in path] == ["asl-intake"]
