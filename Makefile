@@ -21,8 +21,11 @@ demo: setup-demo overlay ## boot a crashed host, rescue it, restore from what wa
 test: setup overlay ## every test: style, unit, Molecule, round trips, and the live VM where it is built already (needs root)
 	@$(PYTEST) tests/unit tests/integration tests/vm
 
-lint: setup ## ruff, mypy, ansible-lint, yamllint
+lint: setup ## ruff, mypy, ansible-lint, yamllint, ansible-test sanity
 	@$(PYTEST) -q tests/integration/test_style.py
+
+sanity: setup ## ansible-test sanity over what the artifact holds: nothing ignored, nothing skipped
+	@$(PYTHON) -B tests/sanity/run.py
 
 faults: setup overlay ## the long fault campaign, more than 10,000 points; ASL_SEED=N repeats it (needs root)
 	@cd tests && PYTHONPATH=../overlay/usr/local/lib:. ../$(PYTHON) -B -m faults --rounds 8 $(ASL_SEED:%=--seed %) --report ../reports/faults.json
@@ -59,4 +62,4 @@ clean: ## what was built; keeps .venv and the images in the cache
 	@$(MAKE) --no-print-directory -C native clean
 	@rm -rf .cache reports
 
-.PHONY: help demo test lint faults bench vm test-vm overlay build setup setup-demo setup-bench setup-vm clean
+.PHONY: help demo test lint sanity faults bench vm test-vm overlay build setup setup-demo setup-bench setup-vm clean

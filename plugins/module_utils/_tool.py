@@ -22,6 +22,8 @@ if t.TYPE_CHECKING:
 OLDEST = (3, 9)
 INDEX = "usr/local/lib/asl/overlay.index"
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+# What an error may tell besides its sentence, its reason and its hint. Modules return it as C(details).
+DETAILS = ("argv", "block", "device", "members", "place", "promise", "root", "stdout", "tool")
 
 # What the action plugins of the collection say to the modules; not for playbooks.
 INTERNAL_SPEC: dict[str, t.Any] = {"_bundle": {"type": "path"}, "_digest": {"type": "str"}, "_root": {"type": "path"}}
@@ -33,7 +35,8 @@ class ToolError(Exception):
 
     def __init__(self, message: str, **fields: t.Any) -> None:
         super().__init__(message)
-        self.fields: dict[str, t.Any] = {"reason": "FAILED", "hint": None, **fields}
+        details = {key: fields.pop(key) for key in DETAILS if key in fields}
+        self.fields: dict[str, t.Any] = {"reason": "FAILED", "hint": None, **fields, **({"details": details} if details else {})}
 
 
 class NeedsBundle(Exception):

@@ -110,8 +110,7 @@ job:
   type: str
   sample: ad2431af7f3252bf
 state:
-  description:
-    - V(queued), V(running), V(finished) or, in check mode, V(would-run).
+  description: V(queued), V(running), V(finished) or, in check mode, V(would-run).
   returned: success
   type: str
   sample: running
@@ -278,6 +277,11 @@ zfs_snapshot:
   returned: when finished
   type: dict
   sample: {name: "rescuepool/asl@asl-5f3c9a1e-1", held: true, created: true, with: libzfs_core, error: null}
+gateway_receipt:
+  description: What a gateway signed when it sealed the snapshot, C(text), C(signature) and C(namespace). V(null) without a gateway.
+  returned: when finished
+  type: dict
+  sample: {text: '{"format":"asl-gateway-receipt"}', signature: "-----BEGIN SSH SIGNATURE-----", namespace: receipt@asl.rescue}
 exit_code:
   description: How the job ended, V(0) done or V(1) done with losses.
   returned: when finished
@@ -309,6 +313,11 @@ stderr:
   returned: failure of the tool
   type: str
   sample: "asl-intake: /dev/sda2 is mounted read-write [SOURCE_IN_USE]"
+details:
+  description: What else there is to know, for instance the C(place) in a file, the C(device), or the C(stdout) that was no document.
+  returned: failure of the tool, where there is more to tell
+  type: dict
+  sample: {place: "/etc/asl/asl.conf:3"}
 """
 
 import typing as t

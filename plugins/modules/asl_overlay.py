@@ -149,6 +149,11 @@ stderr:
   returned: failure of the engine
   type: str
   sample: "overlay: the overlay is laid on a live root only, and / is none: it lies on /dev/sda2 [NOT_LIVE_ROOT]"
+details:
+  description: What else there is to know, for instance the C(place) in a file, the C(device), or the C(stdout) that was no document.
+  returned: failure of the tool, where there is more to tell
+  type: dict
+  sample: {place: "/etc/asl/asl.conf:3"}
 """
 
 import os

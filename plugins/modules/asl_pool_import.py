@@ -248,6 +248,11 @@ stderr:
   returned: failure of the tool
   type: str
   sample: "asl-admin: the pool tank (12138751487163087474) is not approved for an import as source [NOT_APPROVED]"
+details:
+  description: What else there is to know, for instance the C(place) in a file, the C(device), or the C(stdout) that was no document.
+  returned: failure of the tool, where there is more to tell
+  type: dict
+  sample: {place: "/etc/asl/asl.conf:3"}
 """
 
 import json

@@ -145,6 +145,11 @@ stderr:
   returned: failure of the tool
   type: str
   sample: "asl-intake: /etc/asl/asl.conf:3: unknown key [CONFIG_INVALID]"
+details:
+  description: What else there is to know, for instance the C(place) in a file, the C(device), or the C(stdout) that was no document.
+  returned: failure of the tool, where there is more to tell
+  type: dict
+  sample: {place: "/etc/asl/asl.conf:3"}
 """
 
 import typing as t

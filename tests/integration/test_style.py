@@ -56,6 +56,10 @@ def test_ansible_lint() -> None:
     clean(["ansible-lint", "--profile", "production", "--offline", "--strict"])
 
 
+def test_ansible_sanity() -> None:
+    clean([sys.executable, "-B", "tests/sanity/run.py"])
+
+
 def test_native_under_the_sanitizers() -> None:
     clean(["make", "--no-print-directory", "-C", "native", "test", f"PYTHON={sys.executable}"])
 

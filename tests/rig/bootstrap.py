@@ -56,6 +56,7 @@ TEST = {
     "git": "git",
     "attr": "getfattr",
     "chromium": "chromium",
+    "shellcheck": "shellcheck",
     "squashfs-tools": "mksquashfs",
     "gcc": "cc",
     "openssl": "openssl",

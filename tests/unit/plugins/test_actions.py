@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.plugins import returned
 from unit.plugins.support import CHECKOUT
 
 Play = Any
@@ -38,13 +39,17 @@ def play(tmp_path: Path) -> Play:
     def run(module: str, options: dict[str, Any], *arguments: str) -> dict[str, Any]:
         text = PLAYBOOK.format(python=sys.executable, tmp=tmp_path, module=module, options=json.dumps(options))
         (tmp_path / "play.yml").write_text(text)
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")}
+        environment = {
+            **os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"),
+            "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
+        }  # fmt: skip
         done = subprocess.run(
             [str(ANSIBLE), "-i", "localhost,", "-c", "local", *arguments, str(tmp_path / "play.yml")],
             cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         found: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
+        returned.note(module, found)
         return found
 
     return run
@@ -106,3 +111,37 @@ def test_a_report_is_written_on_the_control_node(play: Play, tmp_path: Path) -> 
     assert str(tmp_path / "file" / "reports") in failed["msg"]
     play("asl_report", {"dir": str(tmp_path / "none")}, "--check")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_host_key_check_run_run_check(play: Play, tmp_path: Path) -> None:
+    """With what ssh-keyscan prints for a machine whose key was made just now; tests/integration/test_runbook.py has a real machine."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+    shown = subprocess.run(["ssh-keygen", "-lf", str(tmp_path / "key")], capture_output=True, text=True, check=True).stdout.split()[1]
+    scan = tmp_path / "bin" / "ssh-keyscan"
+    scan.parent.mkdir()
+    scan.write_text(f"#!/bin/sh\necho '# 192.0.2.7:22 SSH-2.0-OpenSSH_9.2p1'\necho 192.0.2.7 {(tmp_path / 'key.pub').read_text()}")
+    scan.chmod(0o755)
+    options = {"address": "192.0.2.7", "known_hosts": str(tmp_path / "known")}
+    unknown = play("asl_host_key", options)
+    assert (unknown["failed"], unknown["reason"], unknown["offered"]) == (True, "HOST_KEY_UNKNOWN", [shown])
+    assert unknown["hint"] in unknown["msg"]
+    predicted = play("asl_host_key", {**options, "fingerprint": shown}, "--check")
+    assert not (tmp_path / "known").exists()
+    done = play("asl_host_key", {**options, "fingerprint": shown})
+    assert done["actions"] == predicted["actions"] == [f"learn {shown} (ssh-ed25519) of 192.0.2.7"]
+    again = play("asl_host_key", {**options, "fingerprint": shown}, "--check")
+    assert (done["changed"], again["changed"], again["actions"]) == (True, False, [])
+
+
+def test_images_check_run_run_and_what_stops_them(play: Play, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"dir": str(tmp_path / "images"), "services": False}
+    predicted = play("asl_image", options, "--check")
+    assert not (tmp_path / "images").exists()
+    done = play("asl_image", options)
+    assert predicted["actions"] == done["actions"] == [f"write {name}" for name in sorted(done["files"])]
+    assert {name: (tmp_path / "images" / name).stat().st_size for name in done["files"]} == done["files"]
+    again = play("asl_image", options)
+    assert (again["changed"], again["actions"], again["digest"]) == (False, [], done["digest"])
+    refused = play("asl_image", {**options, "conf": {"asl.conf": "no.such.key = 1\n"}})
+    assert (refused["failed"], refused["reason"]) == (True, "CONFIG_INVALID")
+    assert refused["hint"] in refused["msg"]

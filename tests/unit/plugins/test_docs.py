@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 from pathlib import Path
@@ -15,6 +16,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # type: 
 from unit.plugins.support import CHECKOUT, MODULES
 
 Document = dict[str, Any]
+ROLES = sorted(path.name for path in (CHECKOUT / "roles").iterdir())
+# What role and module specifications have in common, beside texts.
+SPEC_KEYS = ("type", "elements", "choices", "default", "required")
 
 
 def module(name: str) -> Any:
@@ -93,6 +97,16 @@ def test_returned_keys_are_described_with_a_sample_of_their_type(name: str) -> N
     check(yaml.safe_load(module(name).RETURN), False)
 
 
+def test_whatever_an_error_of_the_engine_tells_is_among_the_details() -> None:
+    """By the keywords of everything that is raised: a new one is named in _tool.DETAILS, else modules return a key of their own for it."""
+    trees = [ast.parse(path.read_text()) for path in (CHECKOUT / "overlay/usr/local/lib/asl").rglob("*.py")]
+    families = {name for name, found in vars(importlib.import_module("asl.errors")).items() if isinstance(found, type)}
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    told = {word.arg for call in calls if getattr(call.func, "id", "") in families for word in call.keywords}
+    known = set(importlib.import_module("ansible_collections.asl.rescue.plugins.module_utils._tool").DETAILS)
+    assert known - {"stdout"} == told - {"reason", "hint", "rc", None}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_files_stay_small(name: str) -> None:
     assert len(Path(module(name).__file__).read_text().splitlines()) <= 400
@@ -104,7 +118,7 @@ def test_the_action_group_names_the_modules_that_take_a_store_and_settings() -> 
     assert runtime["action_groups"]["asl"] == takers
 
 
-@pytest.mark.parametrize("role", ["gateway", "image", "overlay", "preflight", "pool", "intake", "remote"])
+@pytest.mark.parametrize("role", ROLES)
 def test_a_role_documents_the_variables_it_uses(role: str) -> None:
     folder = CHECKOUT / "roles" / role
     options = yaml.safe_load((folder / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
@@ -116,3 +130,18 @@ def test_a_role_documents_the_variables_it_uses(role: str) -> None:
     used = set(re.findall(rf"\b{role}_[a-z0-9_]+", written)) - made
     assert used == set(options)
     assert [name for name, text in tasks.items() if len(text.splitlines()) > 60] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_page_of_a_role_shows_a_play_that_it_takes_and_states_its_attributes(role: str) -> None:
+    page = (CHECKOUT / "roles" / role / "README.md").read_text()
+    options = yaml.safe_load((CHECKOUT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    (box,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (play,) = yaml.safe_load(box)
+    (shown,) = play["roles"]
+    assert (shown["role"], set(play)) == (f"asl.rescue.{role}", {"hosts", "gather_facts", "roles"})
+    wanted = {name: {key: text for key, text in option.items() if key in SPEC_KEYS} for name, option in options.items()}
+    assert not ArgumentSpecValidator(wanted).validate(shown.get("vars", {})).error_messages
+    stated = dict(re.findall(r"^\| (\w+) \| (\w+)", page, re.MULTILINE))
+    assert {"check_mode", "diff_mode", "idempotent", "platform"} <= set(stated)
+    assert all(stated[name] in ("full", "partial", "none") for name in ("check_mode", "diff_mode", "idempotent"))

@@ -207,10 +207,12 @@ def test_a_store_that_is_none_is_named(call: Call, laid: Laid, tmp_path: Path) -
 
 
 def test_an_answer_that_is_no_json_is_quoted(call: Call, laid: Laid) -> None:
-    tool = Path(laid["_root"], "usr/local/bin/asl-intake")
-    tool.write_text("import sys\nprint('half an answ')\nsys.exit('and a word of why')\n")
-    failed = call("asl_preflight", **laid)
-    assert (failed.rc, failed.result["reason"], failed.result["rc"]) == (1, "BAD_ANSWER", 1)
-    assert "and a word of why" in failed.result["msg"]
-    assert failed.result["stdout"] == "half an answ\n"
+    for tool in ("asl-intake", "asl-admin"):
+        Path(laid["_root"], "usr/local/bin", tool).write_text("import sys\nprint('half an answ')\nsys.exit('and a word of why')\n")
+    asked: dict[str, dict[str, Any]] = {"asl_ingest": {"sources": ["tree:/etc"]}, "asl_pool_import": {"guid": "7"}}
+    for module, options in {**asked, "asl_preflight": {}, "asl_verify": {}}.items():
+        failed = call(module, **options, **laid)
+        assert (failed.rc, failed.result["reason"], failed.result["rc"]) == (1, "BAD_ANSWER", 1)
+        assert "and a word of why" in failed.result["msg"]
+        assert failed.result["details"] == {"stdout": "half an answ\n"}
     shutil.rmtree(laid["_root"])

@@ -70,6 +70,8 @@ def test_settings_are_laid_shown_and_refused(call: Call, ask: dict[str, str], bu
     wrong = call("asl_overlay", conf={"asl.conf": "mode = auto\nlocal.pool = /\n"}, **ask)
     assert (wrong.rc, wrong.result["reason"], wrong.result["rc"]) == (1, "CONFIG_INVALID", 2)
     assert wrong.result["msg"].startswith("/etc/asl/asl.conf:2: local.pool ")
+    unknown = call("asl_overlay", conf={"asl.conf": "no.such.key = 1\n"}, **ask)
+    assert (unknown.result["reason"], unknown.result["details"]) == ("CONFIG_INVALID", {"place": "/etc/asl/asl.conf:1"})
     assert wrong.result["cmd"][2:5] == ["-m", "asl.overlay", "lay"]
     assert wrong.result["hint"] in wrong.result["msg"]
     assert Path(root, "etc/asl/asl.conf").read_text() == "mode = local\n"

@@ -27,4 +27,6 @@ def validate(name: str, text: bytes) -> None:
         try:
             loaders[name](path)
         except Usage as error:
-            raise Usage(error.message.replace(path, f"/etc/asl/{name}"), reason=error.reason, hint=error.hint) from error
+            known_as = f"/etc/asl/{name}"
+            place = str(error.fields.get("place", path)).replace(path, known_as)
+            raise Usage(error.message.replace(path, known_as), reason=error.reason, hint=error.hint, place=place) from error
