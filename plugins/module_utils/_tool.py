@@ -23,7 +23,7 @@ OLDEST = (3, 9)
 INDEX = "usr/local/lib/asl/overlay.index"
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 # What an error may tell besides its sentence, its reason and its hint. Modules return it as C(details).
-DETAILS = ("argv", "block", "device", "members", "place", "promise", "root", "stdout", "tool")
+DETAILS = ("argv", "block", "device", "members", "peer", "place", "promise", "root", "stdout", "tool")
 
 # What the action plugins of the collection say to the modules; not for playbooks.
 INTERNAL_SPEC: dict[str, t.Any] = {"_bundle": {"type": "path"}, "_digest": {"type": "str"}, "_root": {"type": "path"}}

@@ -67,7 +67,6 @@ options:
     type: bool
     default: true
 seealso:
-  - module: asl.rescue.asl_preflight
   - module: asl.rescue.asl_verify
 """
 
@@ -97,10 +96,6 @@ EXAMPLES = r"""
   asl.rescue.asl_ingest:
     sources: [device:/dev/sda]
     media: {retry: "12", retries: 3, max_temperature: 55}
-
-- name: Show how far it is
-  ansible.builtin.debug:
-    var: job.progress
 """
 
 RETURN = r"""
@@ -198,7 +193,6 @@ sources:
       type: list
       elements: str
       sample: []
-  sample: []
 labels:
   description: The labels of the snapshot.
   returned: when finished
@@ -344,12 +338,10 @@ def submit(module: AnsibleModule, tool: Tools) -> dict[str, t.Any]:
     """Queue the job or join it."""
     params = module.params
     arguments = ["submit", *settings(module), *store(module), *media(module)]
-    if params["domain"]:
-        arguments += ["--domain", params["domain"]]
+    arguments += ["--domain", params["domain"]] if params["domain"] else []
     for key, value in sorted(params["labels"].items()):
         arguments += ["--label", f"{key}={plain(value)}"]
-    if module.check_mode:
-        arguments.append("--check")
+    arguments += ["--check"] if module.check_mode else []
     return tool.run("asl-intake", *arguments, "--", *params["sources"])
 
 

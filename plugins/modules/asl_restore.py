@@ -212,6 +212,11 @@ stderr:
   returned: failure of the tool
   type: str
   sample: "asl-admin: /dev/sdb holds data, and it was not named [SERIAL_NEEDED]"
+details:
+  description: What else there is to know, for instance the C(place) in a file, the C(device), or the C(stdout) that was no document.
+  returned: failure of the tool, where there is more to tell
+  type: dict
+  sample: {place: "/etc/asl/asl.conf:3"}
 """
 
 import typing as t

@@ -209,8 +209,11 @@ def test_a_store_that_is_none_is_named(call: Call, laid: Laid, tmp_path: Path) -
 def test_an_answer_that_is_no_json_is_quoted(call: Call, laid: Laid) -> None:
     for tool in ("asl-intake", "asl-admin"):
         Path(laid["_root"], "usr/local/bin", tool).write_text("import sys\nprint('half an answ')\nsys.exit('and a word of why')\n")
-    asked: dict[str, dict[str, Any]] = {"asl_ingest": {"sources": ["tree:/etc"]}, "asl_pool_import": {"guid": "7"}}
-    for module, options in {**asked, "asl_preflight": {}, "asl_verify": {}}.items():
+    asked: dict[str, dict[str, Any]] = {
+        "asl_ingest": {"sources": ["tree:/etc"]}, "asl_pool_import": {"guid": "7"}, "asl_preflight": {}, "asl_verify": {},
+        "asl_restore": {"snapshot": "1", "to": "/nowhere"},
+    }  # fmt: skip
+    for module, options in asked.items():
         failed = call(module, **options, **laid)
         assert (failed.rc, failed.result["reason"], failed.result["rc"]) == (1, "BAD_ANSWER", 1)
         assert "and a word of why" in failed.result["msg"]
