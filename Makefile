@@ -24,6 +24,10 @@ test: setup overlay ## every test: style, unit, Molecule, round trips, and the l
 lint: setup ## ruff, mypy, ansible-lint, yamllint, ansible-test sanity
 	@$(PYTEST) -q tests/integration/test_style.py
 
+docs: setup ## the pages of docs/ and of every module and role as a site, into .cache/site/html
+	@$(PYTHON) -B docs/site/build.py
+	@echo .cache/site/html/index.html
+
 sanity: setup ## ansible-test sanity over what the artifact holds: nothing ignored, nothing skipped
 	@$(PYTHON) -B tests/sanity/run.py
 
@@ -62,4 +66,4 @@ clean: ## what was built; keeps .venv and the images in the cache
 	@$(MAKE) --no-print-directory -C native clean
 	@rm -rf .cache reports
 
-.PHONY: help demo test lint sanity faults bench vm test-vm overlay build setup setup-demo setup-bench setup-vm clean
+.PHONY: help demo test lint docs sanity faults bench vm test-vm overlay build setup setup-demo setup-bench setup-vm clean

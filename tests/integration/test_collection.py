@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,16 @@ def test_it_brings_the_overlay_and_both_libraries_and_no_tests(installed: Path) 
     assert unwanted == []
 
 
+def test_a_galaxy_would_import_it_without_a_warning(installed: Path, tmp_path: Path) -> None:
+    (artifact,) = installed.glob("asl-rescue-*.tar.gz")
+    importer = [sys.executable, "-m", "galaxy_importer.main", str(artifact)]
+    done = run(importer, tmp_path, HOME=str(tmp_path), GALAXY_IMPORTER_RUN_FLAKE8="true")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and "processing completed successfully" in said, said
+    assert re.findall(r"(?i).*(?:warning|error|skipp|not found).*", said) == []
+    assert "ansible-lint run complete" in said
+
+
 def test_its_playbooks_and_modules_are_found_by_name(installed: Path) -> None:
     collections = {"ANSIBLE_COLLECTIONS_PATH": str(installed)}
     for playbook in ("rescue", "restore"):
@@ -54,7 +65,7 @@ def test_its_playbooks_and_modules_are_found_by_name(installed: Path) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("scenario", ["default", "remote"])
+@pytest.mark.parametrize("scenario", ["default", "remote", "fleet"])
 def test_molecule(installed: Path, scenario: str) -> None:
     rig = [sys.executable, "-B", "tests/rig/run", "--project", "molecule"]
     try:

@@ -56,6 +56,15 @@ def test_ansible_lint() -> None:
     clean(["ansible-lint", "--profile", "production", "--offline", "--strict"])
 
 
+def test_the_site_of_the_documentation(tmp_path: Path) -> None:
+    """A warning of antsibull-docs or Sphinx, and a reference to what is not there, fails it."""
+    clean([sys.executable, "-B", "docs/site/build.py", str(tmp_path)])
+    pages = {path.stem for path in (tmp_path / "html").rglob("*.html")}
+    modules = {f"{path.stem}_module" for path in (CHECKOUT / "plugins" / "modules").glob("*.py")}
+    roles = {f"{path.name}_role" for path in (CHECKOUT / "roles").iterdir()}
+    assert {path.stem for path in (CHECKOUT / "docs").glob("*.md")} | modules | roles | {"fleet_callback"} <= pages
+
+
 def test_ansible_sanity() -> None:
     clean([sys.executable, "-B", "tests/sanity/run.py"])
 
