@@ -22,7 +22,7 @@ SORTING = ("ansible.builtin.group_by", "ansible.builtin.fail")
 def test_every_host_stands_in_the_report_with_its_next_step(report: dict[str, dict[str, Any]]) -> None:
     assert {name: (host["state"], host["phase"]) for name, host in report.items()} == STATES
     assert all(host["next"] for host in report.values())
-    assert report["refusing"]["reason"] == "NO_STORE"
+    assert report["refusing"]["reason"] == "NOTHING_AVAILABLE"
     assert "30 second" in report["hanging"]["sentence"]
 
 
