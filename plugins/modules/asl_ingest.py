@@ -184,7 +184,7 @@ sources:
       sample: {filesystem: ext4, label: root, device: /dev/sda2}
     map:
       description: A disk, an image or a stream at a glance. V(null) for a tree. C(cells) has a letter for every C(cell) bytes of it, the
-        worst that is there, V(d) data, V(z) zeros, V(u) unread. C(unread) lists unread ranges as offset and length in bytes,
+        worst that is there, V(d) data, V(z) zeros, V(n) not tried, V(u) unread. C(unread) lists ranges as offset and length in bytes,
         C(unread_omitted) counts the ones that are not listed.
       type: dict
       sample: {cell: 65536, cells: ddzzdudd, unread: [[331776, 512]], unread_omitted: 0}

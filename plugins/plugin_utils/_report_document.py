@@ -80,6 +80,8 @@ def source(given: Found) -> Document:
     """One source: what it is, what was read of it, its map, and the health of its disk before and after where that was asked."""
     details = dict(given.get("details") or {})
     smart = given.get("smart") or details.pop("smart", None) or {}
+    # Every area that is not there, by status: what the map shows, and as text unreadable.
+    details.pop("map", None)
     return {
         "source": text(given.get("source")),
         "kind": text(given.get("kind")),

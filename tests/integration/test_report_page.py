@@ -100,7 +100,7 @@ def test_sorting_puts_the_largest_first_and_hosts_without_a_figure_last(visit: O
     unread.click()
     rows = page.locator("tr.host")
     assert page.locator("th[data-key=bytes_unread]").get_attribute("aria-sort") == "descending"
-    assert rows.first.locator("td").nth(4).inner_text().endswith("KiB")
+    assert rows.first.locator("td").nth(4).inner_text().endswith("GiB")
     assert rows.last.locator("td").nth(4).inner_text() == ""
     unread.click()
     assert page.locator("th[data-key=bytes_unread]").get_attribute("aria-sort") == "ascending"
@@ -140,6 +140,14 @@ def test_the_details_of_a_host_say_everything_and_what_comes_from_a_disk_stays_t
     data = "JSON.parse(document.getElementById('data').textContent)"
     assert drawn == page.evaluate(f"{data}.hosts[3].sources[0].map.cells.match(/u+/g).length")
     assert "unread in" in (detail.locator("svg.map").get_attribute("aria-label") or "")
+
+
+def test_what_was_not_tried_is_told_from_what_could_not_be_read(visit: Open) -> None:
+    page = visit(20)
+    page.locator(".needs a", has_text="web17.example.com").click()
+    drawn = page.locator("tr.detail svg.map").first
+    assert "not tried in 9 of 512 parts" in (drawn.get_attribute("aria-label") or "")
+    expect(page.locator("tr.detail").get_by_text("not tried, 2 % of the map")).to_be_visible()
 
 
 def test_paper_gets_the_details_and_no_buttons(visit: Open) -> None:

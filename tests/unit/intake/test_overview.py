@@ -15,6 +15,7 @@ from asl.formats.recipe import DATA, HOLE, UNREAD
 from asl.intake import overview
 from asl.intake.request import Request
 from asl.intake.run import run
+from asl.sources.media import Media
 
 KINDS = {HOLE: "z", DATA: "d", UNREAD: "u"}
 ENTRIES = some.lists(some.tuples(some.sampled_from(sorted(KINDS)), some.integers(0, 70)), max_size=60)
@@ -47,6 +48,17 @@ def test_unread_ranges_beyond_the_limit_are_counted_and_still_seen() -> None:
     assert set(document["cells"]) == {"u"}
 
 
+def test_what_was_not_tried_is_told_from_what_was_tried_in_vain() -> None:
+    found = overview.Overview()
+    cell = overview.FIRST_CELL
+    for kind, length in ((DATA, cell), (UNREAD, 3 * cell), (DATA, cell), (UNREAD, 512), (DATA, cell - 512), (UNREAD, 100)):
+        found.add(kind, length)
+    found.tried([(2 * cell, 2 * cell + 512), (5 * cell, 5 * cell + 512)])
+    assert found.document()["cells"] == "dnundun"
+    found.tried([(6 * cell, 6 * cell + 100)])
+    assert found.document()["cells"] == "dnnndnu"
+
+
 def test_a_disk_of_many_terabytes_has_as_many_cells_as_a_small_one() -> None:
     found = overview.Overview()
     found.add(HOLE, 20 << 40)
@@ -65,3 +77,11 @@ def test_the_result_of_an_intake_has_the_map_of_a_disk_and_none_of_a_tree(tmp_pa
     disk, tree = result["sources"]
     assert disk["map"] == {"cell": 65536, "cells": "ddzzzzd", "unread": [], "unread_omitted": 0}
     assert tree["map"] is None
+
+
+def test_what_a_mapfile_says_was_not_tried_stands_so_in_the_map(tmp_path: Path, store: str) -> None:
+    (tmp_path / "disk").write_bytes(os.urandom(256 << 10))
+    (tmp_path / "disk.map").write_text("0x30000 ? 1\n0 0x20000 +\n0x20000 0x10000 -\n0x30000 0x10000 ?\n")
+    media = Media(map=str(tmp_path / "disk.map"))
+    (disk,) = run(Request((f"device:{tmp_path / 'disk'}",), store, "d", media=media))["sources"]
+    assert (disk["map"]["cells"], disk["map"]["unread"]) == ("ddun", [[131072, 131072]])

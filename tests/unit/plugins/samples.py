@@ -29,8 +29,8 @@ GONE: Result = {
 }
 
 
-def cells(rng: random.Random, bad: int) -> str:
-    """A map of 512 cells: files at the front, free space behind, and ``bad`` places that were not read."""
+def cells(rng: random.Random, bad: int, untried: int = 0) -> str:
+    """A map of 512 cells: files at the front, free space behind, ``bad`` places that were not read, and the end of it not tried."""
     letters = ["d"] * 512
     at = rng.randrange(150, 300)
     while at < 512:
@@ -39,6 +39,7 @@ def cells(rng: random.Random, bad: int) -> str:
         at += free + used
     for _place in range(bad):
         letters[rng.randrange(40, 280)] = "u"
+    letters[512 - untried :] = "n" * untried
     return "".join(letters)
 
 
@@ -52,12 +53,13 @@ def smart(reallocated: int, pending: int, temperature: int) -> Result:
     return {"health": "PASSED", "reallocated_sectors": reallocated, "pending_sectors": pending, "temperature": temperature}
 
 
-def taken(rng: random.Random, number: int, *, bad: int = 0, file: bool = False) -> Result:
+def taken(rng: random.Random, number: int, *, bad: int = 0, untried: int = 0, file: bool = False) -> Result:
     """The end of an intake, of a disk and a file system."""
     disk, tree = rng.randrange(200, 4000) * GIB, rng.randrange(2, 90) * GIB
-    found = cells(rng, bad)
+    found = cells(rng, bad, untried)
     cell = disk // 512
     unread = [[at * cell + 4096 * rng.randrange(100), 512 * rng.randrange(1, 64)] for at, letter in enumerate(found) if letter == "u"]
+    unread += [[disk - untried * cell, untried * cell]] if untried else []
     lost = sum(length for _start, length in unread)
     new = int(tree * rng.random())
     return {
@@ -105,7 +107,9 @@ def phases(rng: random.Random, number: int, kind: str) -> dict[str, Result]:
     if kind == "running":
         return {**begun, "intake": {"changed": True, "state": "running", "finished": False}}
     losses = kind == "losses"
-    return {**begun, "intake": taken(rng, number, bad=rng.randrange(2, 9) if losses else 0, file=losses), "verify": verified(number)}
+    # Every second of them became too hot, and was not read to its end.
+    bad, untried = (rng.randrange(2, 9), 9 if number % 2 == 0 else 0) if losses else (0, 0)
+    return {**begun, "intake": taken(rng, number, bad=bad, untried=untried, file=losses), "verify": verified(number)}
 
 
 def fleet(count: int, seed: int = 7) -> list[dict[str, Any]]:

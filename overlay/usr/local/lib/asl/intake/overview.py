@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A content at a glance: which parts were read, are zeros, or could not be read. Bounded, however large or damaged the content is.
+"""A content at a glance: which parts were read, are zeros, could not be read, or were not tried. Bounded, however large or damaged it is.
 
 The content is cut into cells of equal size, 64 KiB at first; when there are too many, two become one. A cell shows the worst that is
 in it, so that a single unread sector of a large disk is still seen.
@@ -8,6 +8,7 @@ in it, so that a single unread sector of a large disk is still seen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from asl.formats import recipe
@@ -16,9 +17,10 @@ MAX_CELLS = 512
 FIRST_CELL = 64 * 1024
 # Unread ranges that are listed; the others are counted. The cells show all of them.
 MAX_RANGES = 100
-# The letters of cells, the worst last: zeros (a hole, or pages of zeros), data, unread.
-LETTERS = "zdu"
-_RANK = {recipe.HOLE: 0, recipe.DATA: 1, recipe.UNREAD: 2}
+# The letters of cells, the worst last: zeros (a hole, or pages of zeros), data, not tried, unread.
+LETTERS = "zdnu"
+_RANK = {recipe.HOLE: 0, recipe.DATA: 1, recipe.UNREAD: 3}
+_NOT_TRIED = 2
 
 
 class Overview:
@@ -46,6 +48,14 @@ class Overview:
         if kind == recipe.UNREAD:
             self._range(start, length)
 
+    def tried(self, areas: Iterable[tuple[int, int]]) -> None:
+        """AREAS, from start up to end in bytes, were tried in vain; whatever else is unread was not tried. Call when all is added."""
+        unread = _RANK[recipe.UNREAD]
+        self._cells = self._cells.replace(bytes([unread]), bytes([_NOT_TRIED]))
+        for start, end in areas:
+            first, last = start // self._cell, (end - 1) // self._cell + 1
+            self._cells[first:last] = bytes([unread]) * (min(last, len(self._cells)) - first)
+
     @property
     def size(self) -> int:
         """Bytes that were added."""
@@ -68,6 +78,6 @@ class Overview:
             self._omitted += 1
 
     def document(self) -> dict[str, Any]:
-        """`cell` (bytes), `cells` (one letter each: d data, z zeros, u unread), `unread` ([offset, length] in bytes), `unread_omitted`."""
+        """`cell` (bytes), `cells` (a letter each, see LETTERS), `unread` (offset and length in bytes), `unread_omitted`."""
         letters = "".join(LETTERS[rank] for rank in self._cells)
         return {"cell": self._cell, "cells": letters, "unread": self._ranges, "unread_omitted": self._omitted}

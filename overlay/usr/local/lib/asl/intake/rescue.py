@@ -148,7 +148,7 @@ class DeviceIntake:
             passes.close()
             if self._kept:
                 self._kept.close()
-        self._tell(passes, before)
+        self._tell(passes, before, found[1])
         return found
 
     def finish(self) -> None:
@@ -234,7 +234,7 @@ class DeviceIntake:
         finally:
             composer.close()
 
-    def _tell(self, passes: Passes, before: Optional[dict[str, Any]]) -> None:
+    def _tell(self, passes: Passes, before: Optional[dict[str, Any]], overview: Overview) -> None:
         source, known = self._source, self._ledger.map
         for start, length, reason in losses(known, passes.words, self._stopped):
             source.lose("unread", f"{source.path}: {length} bytes at {start}", reason)
@@ -242,6 +242,7 @@ class DeviceIntake:
         told: dict[str, Any] = {}
         final = self._original or known
         unread = [[area.start, area.end - area.start, area.status] for area in final.areas() if area.status != READ]
+        overview.tried((area.start, area.end) for area in final.areas() if area.status not in (NEW, READ))
         if unread:
             told.update(map=unread[:TOLD], map_omitted=max(0, len(unread) - TOLD))
         if passes.errors:
