@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import random
@@ -39,7 +40,7 @@ class Disk:
     def _fails(self, at: int, size: int) -> bool:
         return any(start < at + size and at < end for start, end in self.bad)
 
-    def read(self, at: int, size: int, *, ahead: Optional[tuple[int, int]] = None) -> memoryview:
+    def read(self, at: int, size: int, *, ahead: Sequence[tuple[int, int]] = ()) -> memoryview:
         if self._fails(at, size):
             self.failures.append((at, size))
             raise OSError(errno.EIO, "Input/output error")
@@ -184,12 +185,26 @@ def test_the_reading_process_gives_the_bytes(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "disk", os.O_RDONLY)
     reader = PatientReader(fd, 30)
     try:
-        first = reader.read(0, 1 << 20, ahead=(1 << 20, 1 << 20))
-        second = reader.read(1 << 20, 1 << 20, ahead=(2 << 20, 1 << 20))
+        first = reader.read(0, 1 << 20, ahead=[(1 << 20, 1 << 20), (2 << 20, 1 << 20)])
+        second = reader.read(1 << 20, 1 << 20, ahead=[(2 << 20, 1 << 20), (0, 4096)])
         assert bytes(first) + bytes(second) == data[: 2 << 20], "the one before is still there"
         assert bytes(reader.read(3 << 20, 4096)) == data[3 << 20 :], "what was asked for ahead and not wanted is not mistaken for it"
         for backward in (False, True):
             assert reader.sweep(512, 4096, SECTOR, backward=backward) == (memoryview(data)[512 : 512 + 4096], 0)
+    finally:
+        reader.close()
+        os.close(fd)
+
+
+def test_what_was_asked_for_ahead_is_not_read_behind_an_error_but_when_it_is_asked_for() -> None:
+    kept = ctypes.create_string_buffer(os.urandom(4096), 4096)
+    fd, there = os.open("/proc/self/mem", os.O_RDONLY), ctypes.addressof(kept)
+    reader = PatientReader(fd, 30)
+    try:
+        with pytest.raises(OSError, match="Input/output error"):
+            reader.read(0, 4096, ahead=[(there, 1024), (there + 1024, 1024), (there + 2048, 1024)])
+        assert bytes(reader.read(there, 1024, ahead=[(there + 1024, 1024)])) == kept.raw[:1024]
+        assert bytes(reader.read(there + 1024, 1024)) == kept.raw[1024:2048]
     finally:
         reader.close()
         os.close(fd)

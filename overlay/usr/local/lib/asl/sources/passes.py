@@ -23,7 +23,7 @@ from typing import NamedTuple, Optional
 from asl.sources.base import READ_SIZE, why
 from asl.sources.mapfile import BAD, FAILED, NEW, READ, UNSCRAPED, Area, RescueMap
 from asl.sources.media import SILENT, Media
-from asl.sources.patient import PatientReader
+from asl.sources.patient import MOST_AHEAD, PatientReader
 
 # A block that failed is read again in pieces of this size, and marked as failed in them (ddrescue's cluster: 128 sectors).
 CLUSTER = 64 * 1024
@@ -118,7 +118,7 @@ class Passes:
 
     # One read.
 
-    def _try(self, at: int, size: int, *, ahead: Optional[tuple[int, int]] = None) -> Optional[memoryview]:
+    def _try(self, at: int, size: int, *, ahead: Sequence[tuple[int, int]] = ()) -> Optional[memoryview]:
         """The bytes, or None where they cannot be read. Raises Stop."""
         self.watch()
         try:
@@ -167,11 +167,11 @@ class Passes:
         """Copy one area that was not tried. What is skipped stays as it is in the map."""
         skip, good, cautious = 0, 0, bool(self.errors)
         while start < end:
-            size = _step(start, end, CLUSTER if cautious else READ_SIZE, backward=backward)
+            step = CLUSTER if cautious else READ_SIZE
+            size = _step(start, end, step, backward=backward)
             at = end - size if backward else start
-            ahead = None
-            if not backward and start + size < end and (good >= EASY or not cautious):
-                ahead = (start + size, _step(start + size, end, CLUSTER if cautious else READ_SIZE, backward=False))
+            most = 0 if backward or (cautious and good < EASY) else min(MOST_AHEAD, CALM - good - 1) if cautious else MOST_AHEAD
+            ahead = _following(start + size, end, step, most)
             data = self._try(at, size, ahead=ahead)
             if data is None and not cautious:
                 cautious, good = True, 0
@@ -240,6 +240,15 @@ def _step(start: int, end: int, size: int, *, backward: bool) -> int:
     if backward:
         return min(end - start, (end - 1) % size + 1)
     return min(end - start, size - start % size)
+
+
+def _following(start: int, end: int, size: int, most: int) -> list[tuple[int, int]]:
+    """(offset, length) of the next reads from START up to END in steps of SIZE, MOST of them."""
+    found: list[tuple[int, int]] = []
+    while start < end and len(found) < most:
+        found.append((start, _step(start, end, size, backward=False)))
+        start += found[-1][1]
+    return found
 
 
 def losses(known: RescueMap, words: str, stopped: str) -> Sequence[tuple[int, int, str]]:

@@ -4,7 +4,8 @@
 
 A read of a dying disk can hang in the kernel for minutes or for ever, and whoever waits in it cannot even be killed. The child
 reads into memory that both see; where no answer comes in time, the child is killed, or left where it hangs, its memory is given
-up with it, and another child goes on. One read may be asked for ahead, so that the disk works while the last bytes are digested.
+up with it, and another child goes on. Reads may be asked for ahead, so that the disk works while the last bytes are digested; what was
+asked for ahead is not read any more once a read has failed.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
 from asl.sources.base import READ_SIZE
 
 # slot, way, offset, length, sector (bytes); the answer: bytes read, and the error number of what follows them, or 0
 _ASK, _ANSWER = struct.Struct("<IIQQI"), struct.Struct("<QI")
-# Ways to read: as one, from the front sector by sector, from the end sector by sector.
-WHOLE, FORWARDS, BACKWARDS = 0, 1, 2
+# Ways to read: as one, from the front sector by sector, from the end sector by sector, as one unless the read before it failed.
+WHOLE, FORWARDS, BACKWARDS, AHEAD = 0, 1, 2, 3
 # Sectors are read for so many seconds before the child answers with what it has: far less than any deadline.
 _SWEEP = 2.0
-# One slot is being digested, one read, one asked for.
-SLOTS = 3
+# How many reads may be asked for ahead. Beside theirs, one slot is being read, one digested.
+MOST_AHEAD = 4
+SLOTS = MOST_AHEAD + 2
 
 
 class Asked(NamedTuple):
@@ -54,19 +57,24 @@ class PatientReader:
         self._left: list[int] = []
         self.abandoned = 0
 
-    def read(self, at: int, size: int, *, ahead: Optional[tuple[int, int]] = None) -> memoryview:
+    def read(self, at: int, size: int, *, ahead: Sequence[tuple[int, int]] = ()) -> memoryview:
         """SIZE bytes (READ_SIZE at most) at AT, fewer where the device ends; valid until the second call from now. Raises OSError.
 
-        The page cache is bypassed where that can be. AHEAD: offset and length of the read that will be asked for next."""
+        The page cache is bypassed where that can be. AHEAD: offset and length of the reads that will be asked for next, in order,
+        MOST_AHEAD at most."""
         if self._link is None:
             self._start()
         if self._asked and self._asked[0][1:] != (at, size):
             self._forget()
         if not self._asked:
             self._ask(at, size)
-        if ahead is not None:
-            self._ask(*ahead)
+        for each in ahead[len(self._asked) - 1 :]:
+            self._ask(*each, AHEAD)
         data, failed = self._answer(self._asked.popleft())
+        if failed == errno.ECANCELED:
+            self._forget()
+            self._ask(at, size)
+            data, failed = self._answer(self._asked.popleft())
         if failed:
             raise OSError(failed, os.strerror(failed))
         return data
@@ -163,7 +171,7 @@ def _serve(fd: int, link: socket.socket, memory: mmap.mmap) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the parent decides when to stop
         _close_others(fd, link.fileno())
-        view, direct = memoryview(memory), -1
+        view, direct, failed = memoryview(memory), -1, 0
         with contextlib.suppress(OSError):
             direct = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_DIRECT)
         while True:
@@ -172,7 +180,13 @@ def _serve(fd: int, link: socket.socket, memory: mmap.mmap) -> None:
                 break
             slot, way, at, size, sector = _ASK.unpack(asked)
             best, buffer = fd if direct < 0 else direct, view[slot * READ_SIZE :][:size]
-            link.send(_ANSWER.pack(*(_sweep((best, fd), buffer, at, sector, way) if way else _read(best, fd, buffer, at))))
+            if way in (FORWARDS, BACKWARDS):
+                count, failed = _sweep((best, fd), buffer, at, sector, way)
+            elif way == AHEAD and failed:
+                count, failed = 0, errno.ECANCELED  # whoever asked does not know yet, and will want something else
+            else:
+                count, failed = _read(best, fd, buffer, at)
+            link.send(_ANSWER.pack(count, failed))
     finally:
         os._exit(0)
 
