@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from asl.backends import layout
+from asl.backends import layout, posix
 from asl.backends.posix import Posix, PosixReads
 from asl.errors import AslError, Conflict, NotFound, Unavailable
 from asl.names import BlockID
@@ -57,6 +57,23 @@ def test_an_object_is_invisible_until_published_and_whole_then(backend: Posix) -
     assert backend.size(NAME) == 7
     assert leftovers(backend) == []
     assert os.stat(str(backend.path(NAME))).st_mode & 0o777 == 0o444
+
+
+def test_what_is_large_and_durable_does_not_stay_in_the_page_cache(backend: Posix, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    advise = os.posix_fadvise
+
+    def noted(fd: int, at: int, length: int, advice: int) -> None:
+        told.append((os.fstat(fd).st_size, at, length, advice))
+        advise(fd, at, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", noted)
+    for size, name in ((100, "blocks/ab/ab" + "0" * 62), (posix.FORGET, "blocks/ab/ab" + "1" * 62)):
+        staged = backend.stage()
+        staged.write(bytes(size))
+        staged.publish(name)
+        assert backend.read(name) == bytes(size)
+    assert told == [(posix.FORGET, 0, 0, os.POSIX_FADV_DONTNEED)]
 
 
 def test_a_name_is_given_once(backend: Posix) -> None:

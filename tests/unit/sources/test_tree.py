@@ -16,6 +16,7 @@ import pytest
 from asl.errors import Refused, Usage
 from asl.formats import tree
 from asl.formats.tree import Entry
+from asl.kernel.files import of
 from asl.sources import attributes
 from asl.sources.base import DATA, HOLE, UNREAD, Source
 from asl.sources.open import open_source
@@ -310,13 +311,13 @@ def test_fingerprints_name_a_settled_state_only(tmp_path: Path) -> None:
     file.write_bytes(b"1234")
     status = file.stat()
     later = status.st_ctime_ns + 2 * attributes.SETTLED_NS
-    settled = attributes.fingerprint(status, later)
-    assert settled is not None and settled == attributes.fingerprint(file.stat(), later + 1)
-    assert attributes.fingerprint(status, status.st_ctime_ns + 1) is None
+    settled = attributes.fingerprint(of(status), later)
+    assert settled is not None and settled == attributes.fingerprint(of(file.stat()), later + 1)
+    assert attributes.fingerprint(of(status), status.st_ctime_ns + 1) is None
     os.utime(file, ns=(later * 2, later * 2))
-    assert attributes.fingerprint(file.stat(), later) is None
+    assert attributes.fingerprint(of(file.stat()), later) is None
     os.utime(file, ns=(OLD_NS, OLD_NS))
-    changed = attributes.fingerprint(file.stat(), file.stat().st_ctime_ns + 2 * attributes.SETTLED_NS)
+    changed = attributes.fingerprint(of(file.stat()), file.stat().st_ctime_ns + 2 * attributes.SETTLED_NS)
     assert changed is not None and changed != settled
 
 

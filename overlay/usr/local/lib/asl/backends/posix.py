@@ -13,13 +13,15 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Optional
 
 from asl.backends import layout
 from asl.errors import AslError, Conflict, NotFound, Unavailable
 from asl.formats.artifact import Buffer
 
+# Objects from this size on do not stay in the page cache.
+FORGET = 1024 * 1024
 _REASONS = {
     errno.ENOSPC: ("NO_SPACE", "free space at the store, then run the same command again"),
     errno.EDQUOT: ("NO_SPACE", "raise the quota, then run the same command again"),
@@ -288,6 +290,7 @@ class PosixStaged:
     def publish(self, name: str) -> None:
         try:
             os.fsync(self._fd)
+            forget(self._fd)
             self._backend.take(self._path, name)
         except OSError as error:
             raise failure(f"{self._backend.root}: cannot publish {name}", error) from error
@@ -302,6 +305,14 @@ class PosixStaged:
                 os.unlink(self._path)
             except OSError:
                 return  # a sweep took it, or the file system went away: nothing is owed to a dropped object
+
+
+def forget(fd: int, at: int = 0, length: int = 0) -> None:
+    """Let the page cache drop what it has of a large file, from AT on (LENGTH 0: to its end). A rescue system has little memory, and what
+    was written is durable and not soon read again; a verification that follows reads the disk and not the cache."""
+    with suppress(OSError):
+        if os.fstat(fd).st_size >= FORGET:
+            os.posix_fadvise(fd, at, length, os.POSIX_FADV_DONTNEED)
 
 
 def _pread(fd: int, length: int, offset: int) -> bytes:

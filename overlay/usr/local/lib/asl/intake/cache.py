@@ -18,14 +18,21 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, Optional
 
 from asl import paths
 from asl.formats import canonical, tree
 
 HEADER, RECORD, CRC = struct.Struct("<8s32s"), struct.Struct("<IHBxQ32s"), struct.Struct("<I")
+SIZES = struct.Struct("<IH")  # the first two fields of a record
+PATH = CRC.size + RECORD.size  # where the path begins
 MAGIC = b"ASLCACH1"
+
+
+# Bytes read at once, and records of which the store is asked at once whether their contents are there.
+READ, GROUP = 256 * 1024, 256
+Have = Callable[[bytes], bytes]
 
 
 class Known(NamedTuple):
@@ -35,6 +42,12 @@ class Known(NamedTuple):
     content: int
     digest: bytes
     size: int
+    there: bool = False  # the store has the content
+    record: bytes = b""  # as it stands in the file it was read from
+
+
+def _nothing(digests: bytes) -> bytes:
+    return bytes(len(digests) // 32)
 
 
 def order(path: bytes) -> bytes:
@@ -43,36 +56,64 @@ def order(path: bytes) -> bytes:
 
 
 class _Stream:
-    """The records of an old cache file, read as the walk goes on."""
+    """The records of an old cache file, read as the walk goes on. HAVE: one byte for each of the digests given one behind the other, 1
+    where the store has it."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, have: Have) -> None:
+        self._file, self._have = file, have
         self._records = self._read()
         self._next = next(self._records, None)
 
-    def _read(self) -> Iterator[tuple[bytes, bytes, Known]]:
+    def _read(self) -> Iterator[tuple[bytes, Known]]:
+        group: list[tuple[int, int, bytes, int, bytes]] = []
+        for record in self._whole():
+            path_size, _print_size, content, size, digest = RECORD.unpack_from(record, CRC.size)
+            if zlib.crc32(record[CRC.size :]) != CRC.unpack_from(record)[0]:
+                break  # torn or damaged: what follows cannot be trusted
+            group.append((PATH + path_size, content, digest, size, record))
+            if len(group) == GROUP:
+                yield from self._asked(group)
+                group = []
+        yield from self._asked(group)
+
+    def _whole(self) -> Iterator[bytes]:
+        """Whole records, not checked yet."""
+        data, at = self._file.read(READ), 0
         while True:
-            head = self._file.read(CRC.size + RECORD.size)
-            if len(head) < CRC.size + RECORD.size:
+            end = at + CRC.size + RECORD.size
+            if end <= len(data):
+                path_size, print_size = SIZES.unpack_from(data, at + CRC.size)
+                if path_size > 1 << 20:
+                    return
+                end += path_size + print_size
+            if end <= len(data):
+                yield data[at:end]
+                at = end
+                continue
+            more = self._file.read(READ)
+            if not more:
                 return
-            path_size, print_size, content, size, digest = RECORD.unpack_from(head, CRC.size)
-            if path_size > 1 << 20:
-                return
-            rest = self._file.read(path_size + print_size)
-            if zlib.crc32(head[CRC.size :] + rest) != CRC.unpack_from(head)[0]:
-                return  # torn or damaged: what follows cannot be trusted
-            path = rest[:path_size]
-            yield order(path), path, Known(rest[path_size:], content, digest, size)
+            data, at = data[at:] + more, 0
+
+    def _asked(self, group: list[tuple[int, int, bytes, int, bytes]]) -> Iterator[tuple[bytes, Known]]:
+        there = self._have(b"".join([each[2] for each in group]))
+        for (end, content, digest, size, record), has in zip(group, there):
+            yield record[PATH:end], Known(record[end:], content, digest, size, bool(has), record)
 
     def find(self, path: bytes) -> Optional[Known]:
         """The record of PATH. Paths have to be asked for in the order of the walk."""
-        key = order(path)
-        while self._next and self._next[0] < key:
-            self._next = next(self._records, None)
-        return self._next[2] if self._next and self._next[1] == path else None
+        found = self._next
+        if found is not None and found[0] != path:
+            key = order(path)
+            while found is not None and order(found[0]) < key:
+                found = self._next = next(self._records, None)
+        if found is None or found[0] != path:
+            return None
+        self._next = next(self._records, None)
+        return found[1]
 
-    def rest(self) -> Iterator[tuple[bytes, bytes, Known]]:
-        """(order, path, what is known) of every record that was not met yet."""
+    def rest(self) -> Iterator[tuple[bytes, Known]]:
+        """(path, what is known) of every record that was not met yet."""
         while self._next:
             yield self._next
             self._next = next(self._records, None)
@@ -85,8 +126,10 @@ class _Stream:
 class FileCache:
     """The cache of one source in one store. Errors of its files are never errors of the intake."""
 
-    def __init__(self, store_id: str, source: str, settings: dict[str, int]) -> None:
+    def __init__(self, store_id: str, source: str, settings: dict[str, int], have: Have = _nothing) -> None:
+        """HAVE says of many digests which the store has. It is asked when files are."""
         self._key = hashlib.sha256(canonical.encode({"store": store_id, "source": source, "settings": settings})).digest()
+        self._have = have
         self._base = paths.state("cache", f"files-{self._key[:12].hex()}")
         self._old: list[_Stream] = []
         self._new: Optional[BinaryIO] = None
@@ -101,7 +144,7 @@ class FileCache:
             with contextlib.suppress(OSError):
                 file = open(path, "rb")  # noqa: SIM115  lives as long as the walk
                 if file.read(HEADER.size) == HEADER.pack(MAGIC, self._key):
-                    self._old.append(_Stream(file))
+                    self._old.append(_Stream(file, self._have))
                 else:
                     file.close()
         self._new = open(self._base + ".new", "wb")  # noqa: SIM115
@@ -112,8 +155,7 @@ class FileCache:
         for path in (self._base + ".part", self._base):
             with contextlib.suppress(OSError), open(path, "rb") as file:
                 if file.read(HEADER.size) == HEADER.pack(MAGIC, self._key):
-                    stream = _Stream(file)
-                    for _order, _path, known in stream.rest():
+                    for _path, known in _Stream(file, _nothing).rest():
                         if known.content != tree.NONE:
                             yield known.digest
 
@@ -122,19 +164,24 @@ class FileCache:
         if fingerprint is None:
             return None
         for stream in self._old:
-            with contextlib.suppress(OSError):
+            try:
                 known = stream.find(path)
-                if known and known.fingerprint == fingerprint:
-                    return known
+            except OSError:
+                continue
+            if known and known.fingerprint == fingerprint:
+                return known
         return None
 
     def add(self, path: bytes, known: Known) -> None:
         """Remember KNOWN for the next run."""
         if self._new is None:
             return
-        body = RECORD.pack(len(path), len(known.fingerprint), known.content, known.size, known.digest) + path + known.fingerprint
+        record = known.record
+        if not record:
+            body = RECORD.pack(len(path), len(known.fingerprint), known.content, known.size, known.digest) + path + known.fingerprint
+            record = CRC.pack(zlib.crc32(body)) + body
         try:
-            self._new.write(CRC.pack(zlib.crc32(body)) + body)
+            self._new.write(record)
         except OSError:
             self._new = None  # no room for a cache is no reason to end an intake
 

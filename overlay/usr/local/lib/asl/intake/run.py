@@ -144,7 +144,7 @@ class Intake:
 
     def _tree(self, source: Source, writer: Writer, contents: ContentWriter) -> tuple[SourceRoot, int]:
         settings = {"chunk_average": self._request.chunk_average}
-        cache = FileCache(writer.store_id, source.spec, settings)
+        cache = FileCache(writer.store_id, source.spec, settings, writer.have)
         writer.learn(cache.digests())
         complete = False
         try:

@@ -28,9 +28,13 @@ class TreeBuilder:
 
     def add(self, entry: tree.Entry) -> None:
         """Append ENTRY."""
+        self.add_with(entry, entry.size, entry.flags, entry.content, entry.digest)
+
+    def add_with(self, entry: tree.Entry, size: int, flags: int, content: int, digest: bytes) -> None:
+        """Append ENTRY, but for these of its fields: it is as it was before its content was read."""
         if not self._entries:
             self._first = entry.name
-        self._entries.append(tree.encode_entry(entry))
+        self._entries.append(tree.encode_with(entry, size, flags, content, digest))
         if tree.ends_node(entry.name, len(self._entries)):
             self._close_leaf()
 
@@ -108,7 +112,7 @@ class TreeIntake:
 
     def _file(self, visit: Visit, root: TreeBuilder) -> None:
         known = self._cache.find(visit.path, visit.fingerprint)
-        if known and (known.content == tree.NONE or self._writer.has(known.digest)):
+        if known and (known.content == tree.NONE or known.there):
             self._progress.unchanged(known.size)
             self._contents.then(partial(self._unchanged, visit, root, known))
         else:
@@ -133,5 +137,4 @@ class TreeIntake:
         self.size += stored.size
         self.unread += stored.unread
         flags = visit.entry.flags | visit.flags | (tree.UNREAD if stored.unread else 0)
-        entry = visit.entry._replace(size=stored.size, flags=flags, content=stored.content, digest=stored.digest)
-        self._parent(root).add(entry)
+        self._parent(root).add_with(visit.entry, stored.size, flags, stored.content, stored.digest)

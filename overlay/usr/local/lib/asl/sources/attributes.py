@@ -13,12 +13,14 @@ from typing import Optional, Union
 from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.kernel import Status
+from asl.kernel.files import SECOND
 from asl.sources.base import why
 
 FINGERPRINT = struct.Struct("<5Q")
 # A file written twice within the granularity of its times looks unchanged (2 s is FAT's, the coarsest).
 SETTLED_NS = 2_000_000_000
 _MASK = 2**64 - 1
+_FORMAT = 0o170000  # S_IFMT: the bits of the mode that say what it is
 _TYPES = {
     stat.S_IFREG: tree.FILE, stat.S_IFDIR: tree.DIRECTORY, stat.S_IFLNK: tree.SYMLINK, stat.S_IFCHR: tree.CHARACTER,
     stat.S_IFBLK: tree.BLOCK, stat.S_IFIFO: tree.FIFO, stat.S_IFSOCK: tree.SOCKET,
@@ -31,9 +33,9 @@ Stat = Union[os.stat_result, Status]
 Xattrs = tuple[tuple[bytes, bytes], ...]
 
 
-def fingerprint(status: Stat, now_ns: int) -> Optional[bytes]:
+def fingerprint(status: Status, now_ns: int) -> Optional[bytes]:
     """Device, inode, size, mtime and ctime of a file that has been left alone for SETTLED_NS; None for one that has not."""
-    mtime, ctime = status.st_mtime_ns, status.st_ctime_ns
+    mtime, ctime = status.mtime_s * SECOND + status.mtime_ns, status.ctime_s * SECOND + status.ctime_ns
     if mtime > now_ns - SETTLED_NS or ctime > now_ns - SETTLED_NS:
         return None
     return FINGERPRINT.pack(status.st_dev & _MASK, status.st_ino & _MASK, status.st_size, mtime & _MASK, ctime & _MASK)
@@ -44,14 +46,14 @@ def type_of(status: Stat) -> int:
     return _TYPES[stat.S_IFMT(status.st_mode)]
 
 
-def entry(name: bytes, status: Stat, *, target: bytes = b"", xattrs: Xattrs = (), flags: int = 0, hardlink: bool = False) -> Entry:
+def entry(name: bytes, status: Status, *, target: bytes = b"", xattrs: Xattrs = (), flags: int = 0, hardlink: bool = False) -> Entry:
     """The entry called NAME, without content. A hard link keeps the attributes of its file, so that a listing can show them."""
-    kind = tree.HARDLINK if hardlink else type_of(status)
-    seconds, nanoseconds = divmod(status.st_mtime_ns, 1_000_000_000)
+    mode = status.st_mode
+    kind = tree.HARDLINK if hardlink else _TYPES[mode & _FORMAT]
     device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in (tree.CHARACTER, tree.BLOCK) else (0, 0)
     size = status.st_size if kind == tree.FILE else 0
-    mode = stat.S_IMODE(status.st_mode)
-    return Entry(name, kind, mode, status.st_uid, status.st_gid, seconds, nanoseconds, size, device, target, xattrs, flags)
+    times = status.mtime_s, status.mtime_ns
+    return Entry(name, kind, mode & 0o7777, status.st_uid, status.st_gid, *times, size, device, target, xattrs, flags)
 
 
 def by_name(dir_fd: int, name: bytes) -> bytes:

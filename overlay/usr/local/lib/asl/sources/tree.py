@@ -183,7 +183,7 @@ class TreeSource(Source):
         if failed:
             flags |= tree.UNREAD
             self.lose("not_listed", shown(path), failed)
-        visit = Visit(ENTER, path, attributes.entry(name, status, xattrs=found, flags=flags))
+        visit = Visit(ENTER, path, attributes.entry(name, of(status), xattrs=found, flags=flags))
         self._levels.append(_Level(fd, status, visit, names))
         if len(self._levels) > MAX_OPEN:
             above = self._levels[-1 - MAX_OPEN]

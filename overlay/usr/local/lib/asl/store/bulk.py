@@ -19,6 +19,7 @@ from typing import NamedTuple, Optional
 
 from asl import kernel
 from asl.backends import layout
+from asl.backends.posix import forget
 from asl.errors import AslError, Damaged
 from asl.formats import artifact, block
 from asl.formats.segment import Extent
@@ -125,6 +126,7 @@ class BulkCheck:
         memory = self._memory.get()
         try:
             good = kernel.load().verify(fd, spans, b"".join([wanted.digest for _extent, wanted in chunks]), memory)
+            forget(fd, spans[0], spans[-1] - spans[0])
         finally:
             self._memory.put(memory)
             os.close(fd)

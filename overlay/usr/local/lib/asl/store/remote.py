@@ -124,6 +124,10 @@ class RemoteWriter(Writer):
         """True when the domain is known to have the artifact, or will after the next commit(). False may only mean: not asked."""
         return digest in self._known or digest in self._pending
 
+    def have(self, digests: bytes) -> bytes:
+        """As Writer.have, of what is known."""
+        return bytes(self.has(digests[at : at + 32]) for at in range(0, len(digests), 32))
+
     def learn(self, digests: Iterable[bytes]) -> None:
         """Ask for DIGESTS, many at once, so that has() knows those that are there."""
         packed: list[bytes] = []

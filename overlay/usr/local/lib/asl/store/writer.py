@@ -91,6 +91,17 @@ class Writer(Reader):
         """True when the artifact is visible, or will be after the next commit()."""
         return digest in self._pending or super().has(digest)
 
+    def have(self, digests: bytes) -> bytes:
+        """has() for each of the digests that stand one behind the other in DIGESTS: one byte each, 1 or 0."""
+        found = bytearray(self.index.known(digests))
+        for number, there in enumerate(found):
+            digest = Digest(digests[32 * number : 32 * number + 32])
+            if not there:
+                found[number] = digest in self._pending
+            elif self.state.tombstones:
+                found[number] = self.has(digest)
+        return bytes(found)
+
     def put(self, payload: Buffer, type_tag: Optional[int] = None) -> Digest:
         """Store an artifact and return its digest. Visible after commit(). Raises Unavailable."""
         digest = artifact.digest(payload, type_tag)
