@@ -50,7 +50,7 @@ def loss(what: str, where: str) -> Result:
 
 def smart(reallocated: int, pending: int, temperature: int) -> Result:
     """The health of a disk."""
-    return {"health": "PASSED", "reallocated_sectors": reallocated, "pending_sectors": pending, "temperature": temperature}
+    return {"passed": True, "reallocated": reallocated, "pending": pending, "temperature": temperature}
 
 
 def taken(rng: random.Random, number: int, *, bad: int = 0, untried: int = 0, file: bool = False) -> Result:

@@ -13,6 +13,10 @@ import pytest
 from asl import system
 from asl.survey import smart
 
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "smart"
+RECORDED: dict[tuple[str, str], dict[str, Any]] = {
+    ("7.3", "virtio"): {"error": "/dev/vda: Unable to detect device type"},
+}
 ATA: dict[str, Any] = {
     "smartctl": {"version": [7, 4], "exit_status": 0},
     "smart_status": {"passed": True},
@@ -57,6 +61,14 @@ def test_a_disk_without_a_verdict() -> None:
     assert smart.words({"hours": 3}) == "no SMART verdict, 3 h"
 
 
+@pytest.mark.parametrize(
+    "told",
+    [None, [], "text", {"smart_status": []}, {"temperature": 4}, {"ata_smart_attributes": {"table": [1, None, {"id": []}, {"id": 5}]}}],
+)  # fmt: skip
+def test_what_is_not_as_it_should_be_is_not_there(told: Any) -> None:
+    assert smart.read(told) == {}
+
+
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A smartctl that replays what a real one printed."""
@@ -81,6 +93,19 @@ def test_a_disk_that_is_not_known_to_smartctl(tool: Path) -> None:
     replay(tool, {"smartctl": {"messages": [{"string": message, "severity": "error"}], "exit_status": 1}}, 1)
     assert smart.health("/dev/vda", 10) == {"error": message}
     assert smart.words({"error": message}) == f"SMART says nothing: {message}"
+
+
+def recorded() -> list[Path]:
+    """What real versions of smartctl printed (tests/fixtures/smart/VERSION/KIND.json; platform and time taken out)."""
+    return sorted(FIXTURES.glob("*/*.json"))
+
+
+@pytest.mark.parametrize("path", recorded(), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_real_versions_said(tool: Path, path: Path) -> None:
+    document = json.loads(path.read_text())
+    assert ".".join(map(str, document["smartctl"]["version"])) == path.parent.name
+    replay(tool, document, document["smartctl"]["exit_status"])
+    assert smart.health("/dev/sda", 10) == RECORDED[path.parent.name, path.stem]
 
 
 def test_no_tool_and_no_answer(tool: Path) -> None:

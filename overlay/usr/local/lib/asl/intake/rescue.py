@@ -27,7 +27,6 @@ from asl.intake.recipes import RecipeBuilder
 from asl.intake.request import Request
 from asl.kernel import Kernel
 from asl.names import Digest
-from asl.sources import smart
 from asl.sources.base import DATA, Piece, Pieces, why
 from asl.sources.device import DeviceSource
 from asl.sources.mapfile import BAD, NEW, READ, STATUSES, RescueMap, read_map
@@ -134,7 +133,7 @@ class DeviceIntake:
 
     def store(self, kernel: Kernel) -> tuple[Stored, Overview]:
         """Read the device, as far as it can be read; its recipe, and that at a glance."""
-        before = smart.health(self._source.path) if not self._source.is_image else None
+        before = self._source.health()
         self._begin()
         passes = self._source.passes(self._ledger.map)
         passes.errors, passes.words = self._ledger.errors, self._ledger.words
@@ -214,7 +213,7 @@ class DeviceIntake:
         if limit is None or time.monotonic() - self._looked < LOOK:
             return
         self._looked = time.monotonic()
-        now = (smart.health(self._source.path) or {}).get("temperature")
+        now = (self._source.health() or {}).get("temperature")
         if isinstance(now, int) and now > limit:
             raise Stop(f"the disk is at {now} degrees Celsius, more than {limit}")
 
@@ -251,7 +250,7 @@ class DeviceIntake:
             told["stopped"] = self._stopped
             source.notes.append(f"{source.spec}: reading was stopped: {self._stopped}; --retry with this snapshot goes on")
         if before is not None:
-            told["smart"] = {"before": before, "after": smart.health(source.path) or {}}
+            told["smart"] = {"before": before, "after": source.health() or {}}
         source.told = told
 
 

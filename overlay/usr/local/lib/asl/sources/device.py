@@ -24,10 +24,12 @@ from asl.sources.media import Media
 from asl.sources.passes import Passes
 from asl.sources.patient import PatientReader
 from asl.sources.reader import SECTOR, Reader
+from asl.survey import smart
 
 # linux/fs.h
 BLKSSZGET = 0x1268
 _INT = struct.Struct("i")
+HEALTH_SECONDS = 30.0
 
 
 def sector_size(fd: int) -> int:
@@ -120,6 +122,10 @@ class DeviceSource(Source):
             status = os.fstat(self._fd)
             names.update(inode=status.st_ino, changed=status.st_mtime_ns)
         return {**names, "size": self.size}
+
+    def health(self) -> Optional[dict[str, Any]]:
+        """What the disk says of its own health (survey.smart); None for an image, or where smartctl is not installed."""
+        return None if self.is_image else smart.health(self.path, HEALTH_SECONDS)
 
     def passes(self, known: RescueMap) -> Passes:
         """The passes over it. Close them."""

@@ -5,6 +5,7 @@
 passed       the disk's own verdict, None where it gives none       hours        powered on
 temperature  degrees Celsius                                        reallocated  sectors replaced by spare ones (ATA attribute 5)
 pending      sectors it could not read and waits to replace (197)   uncorrectable  sectors given up (198)
+reported     errors it could not correct (187)                      crc_errors   on the cable (199)
 media_errors, percentage_used, spare: NVMe's own counts             defects      grown defects of a SCSI disk
 """
 
@@ -18,7 +19,7 @@ from asl import system
 from asl.errors import Unavailable
 
 # ATA attributes by number (ACS; the numbers are the same with all vendors that have them).
-_ATTRIBUTES = {5: "reallocated", 197: "pending", 198: "uncorrectable"}
+_ATTRIBUTES = {5: "reallocated", 187: "reported", 197: "pending", 198: "uncorrectable", 199: "crc_errors"}
 # Bits of smartctl's exit status (smartctl(8)): 0 the command line, 1 the device could not be opened, 2 some command failed.
 _NOT_OPENED = 0b11
 
@@ -32,31 +33,40 @@ def health(path: str, seconds: float) -> Optional[dict[str, Any]]:
     if done.timed_out:
         return {"error": done.words}
     try:
-        told: dict[str, Any] = json.loads(done.stdout)
+        told = json.loads(done.stdout)
     except ValueError:
         return {"error": done.words}
-    messages = [each.get("string", "") for each in told.get("smartctl", {}).get("messages", ())]
     if done.rc is None or done.rc & _NOT_OPENED:
-        return {"error": "; ".join(messages) or done.words}
+        messages = _at(told, "smartctl", "messages")
+        said = [str(_at(each, "string"))[:200] for each in messages[:5]] if isinstance(messages, list) else []
+        return {"error": "; ".join(said) or done.words}
     return read(told)
 
 
-def read(told: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts in smartctl's document TOLD; what is not there is not in the answer."""
-    nvme = told.get("nvme_smart_health_information_log", {})
+def read(told: Any) -> dict[str, Any]:
+    """The facts in smartctl's document TOLD, whatever else is in it; what is not there is not in the answer."""
+    log = "nvme_smart_health_information_log"
     found = {
-        "passed": told.get("smart_status", {}).get("passed"),
-        "hours": told.get("power_on_time", {}).get("hours"),
-        "temperature": told.get("temperature", {}).get("current"),
-        "media_errors": nvme.get("media_errors"),
-        "percentage_used": nvme.get("percentage_used"),
-        "spare": nvme.get("available_spare"),
-        "defects": told.get("scsi_grown_defect_list"),
+        "passed": _at(told, "smart_status", "passed"),
+        "hours": _at(told, "power_on_time", "hours"),
+        "temperature": _at(told, "temperature", "current"),
+        "media_errors": _at(told, log, "media_errors"),
+        "percentage_used": _at(told, log, "percentage_used"),
+        "spare": _at(told, log, "available_spare"),
+        "defects": _at(told, "scsi_grown_defect_list"),
     }
-    for each in told.get("ata_smart_attributes", {}).get("table", ()):
-        if each.get("id") in _ATTRIBUTES:
-            found[_ATTRIBUTES[each["id"]]] = each.get("raw", {}).get("value")
-    return {key: value for key, value in found.items() if value is not None}
+    table = _at(told, "ata_smart_attributes", "table")
+    for each in table if isinstance(table, list) else ():
+        number = _at(each, "id")
+        if isinstance(number, int) and number in _ATTRIBUTES:
+            found[_ATTRIBUTES[number]] = _at(each, "raw", "value")
+    return {key: value for key, value in found.items() if isinstance(value, int)}
+
+
+def _at(value: Any, *names: str) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def words(told: Optional[Mapping[str, Any]]) -> str:
@@ -72,6 +82,6 @@ def words(told: Optional[Mapping[str, Any]]) -> str:
 
 
 _BAD = {
-    "pending": "sectors pending", "uncorrectable": "sectors given up", "reallocated": "sectors reallocated", "media_errors": "media errors",
-    "defects": "grown defects",
+    "pending": "sectors pending", "uncorrectable": "sectors given up", "reallocated": "sectors reallocated", "reported": "errors reported",
+    "media_errors": "media errors", "defects": "grown defects", "crc_errors": "errors on the cable",
 }  # fmt: skip
