@@ -8,12 +8,14 @@ import ctypes
 import mmap
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from asl.sources import reader as reader_module
 from asl.sources.base import DATA, HOLE, READ_SIZE, UNREAD
 from asl.sources.device import DeviceSource
 from asl.sources.reader import Reader, extents
@@ -76,6 +78,26 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_read(gaps: list[tuple[int, 
         expected[at : at + length] = bytes(length)
     assert unread == gaps and reports == [(at, length, "Input/output error") for at, length in gaps]
     assert got == expected
+
+
+def test_large_content_is_read_ahead_past_errors_and_may_be_left_half_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "_KEEP", READ_SIZE)
+    content = os.urandom(SIZE)
+    gaps = [(READ_SIZE + 8 * PAGE, PAGE), (2 * READ_SIZE, PAGE)]
+    with memory_with_gaps(content, gaps) as (fd, base):
+        reader = Reader(fd, lambda *_: None)
+        got = bytearray()
+        for piece in reader.pieces(base, base + SIZE):
+            got += bytes(piece.data) if piece.data is not None else bytes(piece.length)
+        for at, length in gaps:
+            assert got[at : at + length] == bytes(length)
+            got[at : at + length] = content[at : at + length]
+        assert got == content
+        half = reader.pieces(base, base + SIZE)
+        first = next(half)
+        assert first.data is not None and bytes(first.data) == content[: first.length]
+        half.close()  # nobody reads from the descriptor any more
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("asl-read")]
 
 
 def test_reading_ends_where_the_file_ends(tmp_path: Path) -> None:

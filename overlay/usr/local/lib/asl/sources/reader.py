@@ -13,6 +13,7 @@ import errno
 import mmap
 import os
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Callable, Optional
 
@@ -24,7 +25,7 @@ STEPS = (64 * 1024, 4096)
 _BUGS = (errno.EBADF, errno.EFAULT)
 # The device is not there any more: reading each sector of the rest would only take hours to say the same.
 _GONE = (errno.ENODEV, errno.ENOMEDIUM)
-# Content larger than this is dropped from the page cache as it is read: it would only push out what the machine needs.
+# Content larger than this is read ahead, and dropped from the page cache as it is read: it would only push out what the machine needs.
 _KEEP = 8 * READ_SIZE
 
 Report = Callable[[int, int, str], None]
@@ -95,25 +96,40 @@ class Reader:
         return Piece(UNREAD, length)
 
     def _raw(self, at: int, end: int) -> Pieces:
-        large = end - at > _KEEP
+        if end - at <= _KEEP:
+            yield from self._stretches(at, end, None)
+            return
+        with ThreadPoolExecutor(1, "asl-read") as ahead:
+            yield from self._stretches(at, end, ahead)
+
+    def _stretches(self, at: int, end: int, ahead: Optional[ThreadPoolExecutor]) -> Pieces:
+        """AHEAD: its thread reads the next stretch, into a second buffer, while the one before is worked upon."""
+        buffers = (self._buffer, self._buffer if ahead is None else aligned_buffer())
+        turn = 0
+        coming: Optional[Future[int]] = None
         while at < end:
             size = min(READ_SIZE - at % READ_SIZE, end - at)
             if self._gone:
                 yield self._lost(at, end - at, self._gone)
                 return
             try:
-                count = os.preadv(self._fd, [self._buffer[:size]], at)
+                count = os.preadv(self._fd, [buffers[turn][:size]], at) if coming is None else coming.result()
             except OSError as error:
+                coming = None
                 self._judge(error)
                 yield from self._refine(at, at + size, STEPS)
                 at += size
                 continue
             if count == 0:
                 return
-            yield Piece(DATA, count, self._buffer[:count])
-            if large:
+            after = at + count
+            if ahead is not None and after < end:
+                size = min(READ_SIZE - after % READ_SIZE, end - after)
+                coming = ahead.submit(os.preadv, self._fd, [buffers[1 - turn][:size]], after)
+            yield Piece(DATA, count, buffers[turn][:count])
+            if ahead is not None:
                 drop_cache(self._fd, at, count)
-            at += count
+            at, turn = after, 1 - turn
 
     def _refine(self, at: int, end: int, steps: tuple[int, ...]) -> Pieces:
         """Read a stretch that failed in steps of steps[0], each that fails again in smaller ones."""
