@@ -23,6 +23,8 @@ from typing import Any
 
 from rig.gateway import Site, environment
 
+from asl import kernel
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -82,6 +84,7 @@ def round_of(folder: Path, size: int, seed: int, settings: dict[str, str]) -> di
 
 def main(words: list[str]) -> None:
     """Measure and print."""
+    assert not kernel.load().slow, f"libasl.so is not that of this checkout ({kernel.load().why}): make overlay"
     settings = dict(word.split("=", 1) for word in words if "=" in word)
     plain = [word for word in words if "=" not in word]
     size, rounds = int(plain[1] if plain[1:] else 1500) << 20, int(plain[2] if plain[2:] else 3)
