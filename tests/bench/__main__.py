@@ -22,12 +22,12 @@ from typing import Any
 
 from rig.process import RigError, output
 
-from bench import data, report
+from bench import data, remote, report
 from bench.jobs import Runner
 from bench.tools import BIN, TOOLS
 
 # What is measured beside the comparison: name in the document -> function of (folder, quick). Each gives a document of its own.
-FURTHER: dict[str, Callable[[Path, bool], dict[str, Any]]] = {}
+FURTHER: dict[str, Callable[[Path, bool], dict[str, Any]]] = {"remote": remote.measure}
 REPORTS = Path(__file__).resolve().parents[2] / "reports"
 
 
