@@ -16,7 +16,9 @@ Every put carries the SHA-256 of its body, which the engine has to check. One pu
 
 from __future__ import annotations
 
+import base64
 import bisect
+import hashlib
 import os
 import re
 import tempfile
@@ -31,7 +33,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from asl.backends import layout
-from asl.errors import AslError, Conflict, NotFound, Unavailable, Usage
+from asl.errors import AslError, Conflict, NotFound, Refused, Unavailable, Usage
 from asl.formats.artifact import Buffer
 from asl.store import fill, marker
 from asl_gateway.places import Takes
@@ -57,6 +59,16 @@ def failure(what: str, error: Exception) -> AslError:
             return Unavailable(f"{what}: the engine is full", reason="NO_SPACE", hint="free space in the object store")
         return Unavailable(f"{what}: the engine says {code}", reason="S3", hint="check the engine, its credentials and the bucket")
     return Unavailable(f"{what}: {type(error).__name__}", reason="S3", hint="check that the engine can be reached")
+
+
+def _md5(body: bytes | IO[bytes]) -> str:
+    """Content-MD5, which S3 asks for where an object is retained. It protects nothing here: the signed SHA-256 does."""
+    if isinstance(body, bytes):
+        found = hashlib.md5(body, usedforsecurity=False)
+    else:
+        found = hashlib.file_digest(body, lambda: hashlib.md5(usedforsecurity=False))  # type: ignore[arg-type]
+        body.seek(0)
+    return base64.b64encode(found.digest()).decode("ascii")
 
 
 class Bucket:
@@ -86,7 +98,11 @@ class Bucket:
     def probe(self) -> dict[str, str]:
         from asl_gateway.probe import probe
 
-        return probe(self.client, self.bucket, self.prefix)
+        found = probe(self.client, self.bucket, self.prefix)
+        if self._retention and found["object lock"] != "Enabled":
+            what = f"{self.location}: s3.retention-days is set, and the bucket has no object lock"
+            raise Refused(what, reason="NO_OBJECT_LOCK", hint="make a bucket with object lock: it cannot be turned on later")
+        return found
 
 
 def client(settings: Settings) -> Any:
@@ -230,7 +246,7 @@ class S3:
             fields["IfNoneMatch"] = "*"
             if self._retention:
                 until = datetime.now(UTC) + timedelta(days=self._retention)
-                fields |= {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+                fields |= {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until, "ContentMD5": _md5(fields["Body"])}
         self._call("put_object", **fields)
 
     def stage(self) -> Staged:

@@ -100,19 +100,7 @@ def restic(folder: Path, size: int, seed: int, _settings: dict[str, str]) -> dic
     data, port = material_in(folder, size, seed), free_port()
     pem, key = certificate(folder)
     rclone = Path(sys.executable).with_name("rclone")
-    where = str(folder / "repository")
-    serve = [
-        str(rclone),
-        "serve",
-        "restic",
-        "--addr",
-        f"127.0.0.1:{port}",
-        "--cert",
-        str(pem),
-        "--key",
-        str(key),
-        str(folder / "repository"),
-    ]
+    serve = [str(rclone), "serve", "restic", "--addr", f"127.0.0.1:{port}", "--cert", str(pem), "--key", str(key), str(folder / "kept")]
     server = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     env = {**os.environ, "RESTIC_REPOSITORY": f"rest:https://localhost:{port}/", "RESTIC_PASSWORD": "bench",
            "RESTIC_CACHE_DIR": str(folder / "cache")}  # fmt: skip

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import random
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +31,7 @@ from asl.store.remote import RemoteWriter
 
 WRITERS, ROUNDS = 8, number("ASL_ROUNDS", 3)
 EXAMPLES = number("ASL_EXAMPLES", 8)
+FUZZED = number("ASL_FUZZED", 1500)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +111,106 @@ def test_bad_requests_made_from_the_description(gateway: tuple[Site, Replica], t
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert not [line for line in replica.log.read_text().splitlines() if '"status": 5' in line]
     assert sorted(str(path) for path in (site.place / "rescue-domain" / "snapshots").iterdir()) == before
+
+
+PATHS = (
+    "/healthz", "/metrics", "/openapi.json", "/v1/meta", "/v1/artifacts", "/v1/artifacts/0001{hex}", "/v1/{domain}/missing",
+    "/v1/{domain}/blocks", "/v1/{domain}/blocks/{hex}", "/v1/{domain}/segments/{hex}", "/v1/{domain}/segments/000000000001",
+    "/v1/{domain}/snapshots", "/v1/{domain}/snapshots/find", "/v1/{domain}/snapshots/known", "/v1/{domain}/snapshots/000000000001",
+    "/v1/{domain}/log", "/v1/{domain}/head", "/v1/{domain}/marker", "/v1/{domain}/meta/lock", "/v1/{domain}/tmp/x",
+)  # fmt: skip
+PIECES = ("..", ".", "%2e%2e", "%00", "%ff%fe", "/", "//", "?after=", "?format=info", "?" + "a" * 3000, "%", ";", "~", "%0d%0aX:%20y",
+          "A" * 5000, "%F0%9F%92%A9", "'--", "{domain}", "\\", "-1", "0" * 80)  # fmt: skip
+NUMBERS = ("-1", "0", "1", "75497473", "9" * 30, "0x10", "1e3", "", " 7", "1,2", "\u0663".encode().decode("latin-1"), "nan")
+RANGES = ("bytes=0-", "bytes=-5", "bytes=5-1", "bytes=0-0,2-3", "bytes=" + "9" * 40 + "-", "lines=1-2", "bytes=a-b", "")
+HEADERS = {
+    "Upload-Offset": NUMBERS, "Range": RANGES, "Content-Type": ("application/json", "x/y", "", "\xc3\xa9"),
+    "Upload-Complete": ("?1", "maybe"), "Expect": ("100-continue", "nothing"), "X-" + "a" * 200: ("b" * 6000,),
+}  # fmt: skip
+
+
+class Fuzz:
+    """Requests that are nearly right, or not at all; the same ones for the same seed."""
+
+    def __init__(self, seed: int, tokens: list[str]) -> None:
+        self.rng, self.tokens = random.Random(seed), tokens
+
+    def path(self) -> str:
+        rng = self.rng
+        text = rng.choice(PATHS).replace("{domain}", rng.choice(["rescue-domain"] * 6 + ["other", "Rescue-Domain", "x" * 70, "%2e"]))
+        text = text.replace("{hex}", rng.choice([rng.randbytes(32).hex()] * 3 + [rng.randbytes(31).hex(), "A" * 64, "g" * 64]))
+        if rng.random() < 0.4:
+            at = rng.randrange(1, len(text) + 1)
+            text = text[:at] + rng.choice(PIECES) + text[at:]
+        return text
+
+    def token(self) -> str:
+        rng, text = self.rng, self.rng.choice(self.tokens)
+        kind = rng.randrange(6)
+        if kind == 0 and len(text) > 9:
+            at = rng.randrange(len(text))
+            return text[:at] + rng.choice("Aa0._-~=%") + text[at + 1 :]
+        made = f"asl1.{rng.randbytes(40).hex()}.{'A' * 43}"
+        return (text, text[: rng.randrange(len(text))], f"{text}.{text}", text.upper(), made, text)[kind]
+
+    def headers(self) -> list[tuple[str, str]]:
+        rng = self.rng
+        found: list[tuple[str, str]] = []
+        for _each in range(rng.choice([1, 1, 1, 1, 0, 2])):
+            scheme = rng.choice(["Bearer"] * 6 + ["bearer", "Basic", ""])
+            found.append(("Authorization", f"{scheme} {self.token()}"))
+        for name, values in HEADERS.items():
+            found += [(name, rng.choice(values)) for _each in range(rng.choice([0, 0, 1, 2]))]
+        return found
+
+    def body(self) -> bytes:
+        rng = self.rng
+        return rng.choice([
+            b"", rng.randbytes(32), rng.randbytes(33), rng.randbytes(320), b"{}", b"[" * 5000, b'{"a":' * 2000, b"null", b"\xff\xfe{}",
+            b'{"domain":"rescue-domain","labels":{},"sources":[]}', b'{"domain":"rescue-domain","labels":[],"sources":{}}',
+            b'{"domain":1e999,"labels":{"\\ud800":1},"sources":[[[]]]}', b"ASRBLK01" + rng.randbytes(200), b"ASRSEG01" + rng.randbytes(500),
+        ])  # fmt: skip
+
+
+def test_fuzzed_paths_headers_bodies_and_tokens(gateway: tuple[Site, Replica]) -> None:
+    """Whatever comes: never a 5xx, a reason with every refusal, and nothing is stored."""
+    site, replica = gateway
+    store = site.place / "rescue-domain"
+    before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    fuzz = Fuzz(20261125, [site.token("add"), site.token("read"), site.token("add", "read"), site.token("add", lifetime=-5), "x"])
+    context, seen = ssl.create_default_context(cafile=str(site.certificate)), Counter[int]()
+    connection = http.client.HTTPSConnection("localhost", replica.port, timeout=20, context=context)
+    for at in range(FUZZED):
+        method = fuzz.rng.choice(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+        path, headers, body = fuzz.path(), fuzz.headers(), fuzz.body()
+        if method == "POST" and "artifacts" in path:
+            continue  # whatever is sent there may be kept
+        try:
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            for name, value in headers:
+                connection.putheader(name, value)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            said = answer.read()
+        except http.client.InvalidURL:
+            continue  # not to be sent at all
+        except (BrokenPipeError, ConnectionError, http.client.HTTPException):
+            connection.close()  # refused before its body was taken
+            continue
+        what = (at, method, path[:200], headers, body[:60], answer.status, said[:300])
+        assert answer.status < 500, what
+        if answer.status >= 400 and method != "HEAD" and answer.getheader("content-type") == "application/json":
+            assert json.loads(said)["reason"] and json.loads(said)["error"], what
+        elif answer.status >= 400 and method != "HEAD":
+            assert said == b"Invalid HTTP request received.", what
+        seen[answer.status] += 1
+        if answer.will_close:
+            connection.close()
+    assert sum(count for status, count in seen.items() if status >= 400) > FUZZED // 2, seen
+    assert len(seen) >= 6, f"many kinds of answers were met: {seen}"
+    assert {path: path.read_bytes() for path in store.rglob("*") if path.is_file()} == before
+    assert not [line for line in replica.log.read_text().splitlines() if '"status": 5' in line or "Traceback" in line]
 
 
 @pytest.mark.parametrize(

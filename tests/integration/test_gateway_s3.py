@@ -13,13 +13,22 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import boto3
 import pytest
+from asl_gateway.s3 import Bucket  # type: ignore[import-not-found]
+from asl_gateway.settings import Settings  # type: ignore[import-not-found]
+from botocore.exceptions import ClientError
 from integration.support import Machine, Tool
 from moto.server import ThreadedMotoServer
 from rig import ceph
 from rig.gateway import Replica, Site, environment, free_port
+
+from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
+from asl.formats.snapshot import About
+from asl.store import Writer
 
 BUCKET = "asl-test"
 
@@ -90,6 +99,57 @@ def test_three_hosts_two_gateways_and_the_engine_restarts(engine: ceph.Ceph, sit
     assert reader.run("asl-debug", "check", *place(site, replicas[0])).document["ok"]
 
 
+@pytest.fixture
+def moto() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        yield "http://{}:{}".format(*server.get_host_and_port())
+    finally:
+        server.stop()
+
+
+def test_what_is_retained_cannot_be_removed_by_whoever_owns_the_bucket(moto: str, tmp_path: Path) -> None:
+    """Object lock: blocks, segments, log and checkpoints are held until their time is over; only the head is replaced."""
+    ceph.bucket(moto, "locked", words=["lock"])
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    settings = Settings(
+        place="s3://locked/site", spool=str(spool), s3_endpoint=moto, s3_credentials=str(ceph.credentials(tmp_path)), s3_retention_days=2
+    )
+    place = Bucket(settings)
+    assert place.init("rescue-domain")
+    with Writer(place.backend("rescue-domain"), adopting=False) as writer:
+        digest = writer.put(b"kept")
+        writer.commit()
+        assert writer.payload(digest) == b"kept"
+        manifest, receipt = writer.put(b"{}", TAG_MANIFEST), writer.put(b"{}", TAG_RECEIPT)
+        writer.seal_snapshot(About("rescue-domain", manifest, receipt, ("stream:-",), sealed=1))
+    s3 = boto3.session.Session(ceph.ACCESS, ceph.SECRET, region_name="us-east-1").client("s3", endpoint_url=moto)
+    held = [each for each in s3.list_object_versions(Bucket="locked")["Versions"] if not each["Key"].endswith("meta/head")]
+    assert {each["Key"].split("/")[2] for each in held} == {"blocks", "segments", "snapshots", "logs", "meta"}
+    for each in held:
+        where = {"Bucket": "locked", "Key": each["Key"], "VersionId": each["VersionId"]}
+        found = s3.head_object(**where)
+        left = found["ObjectLockRetainUntilDate"] - datetime.now(timezone.utc)
+        assert found["ObjectLockMode"] == "COMPLIANCE" and timedelta(days=1, hours=23) < left <= timedelta(days=2)
+        with pytest.raises(ClientError) as refused:
+            s3.delete_object(**where)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_a_locked_bucket_whose_engine_forgets_create_only_is_refused(engine: ceph.Ceph, tmp_path: Path) -> None:
+    """RGW 16.2 takes a second put of the same name where a bucket has versions, and object lock needs versions."""
+    ceph.bucket(engine.url, "locked", words=["lock"])
+    site = Site(tmp_path, place="s3://locked/site", **s3_settings(tmp_path, engine.url), **{"s3.retention-days": "2"})
+    assert "create-only does not hold" in refusal(site)
+
+
+def test_retention_without_object_lock_is_refused(engine: ceph.Ceph, tmp_path: Path) -> None:
+    site = Site(tmp_path, place=f"s3://{BUCKET}/plain", **s3_settings(tmp_path, engine.url), **{"s3.retention-days": "2"})
+    assert "NO_OBJECT_LOCK" in refusal(site)
+
+
 def metrics_have(replica: Replica, name: str) -> bool:
     context = ssl.create_default_context(cafile=str(replica.site.certificate))
     with urllib.request.urlopen(f"{replica.url}/metrics", context=context, timeout=10) as answer:
@@ -102,16 +162,10 @@ def refusal(site: Site) -> str:
     return done.stderr
 
 
-def test_an_engine_that_takes_wrong_digests_is_refused(tmp_path: Path) -> None:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        url = "http://{}:{}".format(*server.get_host_and_port())
-        ceph.bucket(url, BUCKET)
-        site = Site(tmp_path, place=f"s3://{BUCKET}", **s3_settings(tmp_path, url))
-        assert "digest does not hold" in refusal(site)
-    finally:
-        server.stop()
+def test_an_engine_that_takes_wrong_digests_is_refused(moto: str, tmp_path: Path) -> None:
+    ceph.bucket(moto, BUCKET)
+    site = Site(tmp_path, place=f"s3://{BUCKET}", **s3_settings(tmp_path, moto))
+    assert "digest does not hold" in refusal(site)
 
 
 def test_an_engine_without_create_only_is_refused(tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ class Site:
 
     def run(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
         """Run one command of asl-gateway to its end."""
-        return subprocess.run(self.argv(command, *words), env=environment(), check=True, capture_output=True, text=True)
+        done = subprocess.run(self.argv(command, *words), env=environment(), check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done
 
     def argv(self, command: str, *words: str) -> list[str]:
         return [sys.executable, "-B", "-m", "asl_gateway", command, "--config", str(self.config), *words]
