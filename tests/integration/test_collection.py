@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from integration.support import CHECKOUT
 
 TOOLS = Path(sys.executable).parent
@@ -51,6 +52,17 @@ def test_a_galaxy_would_import_it_without_a_warning(installed: Path, tmp_path: P
     assert done.returncode == 0 and "processing completed successfully" in said, said
     assert re.findall(r"(?i).*(?:warning|error|skipp|not found).*", said) == []
     assert "ansible-lint run complete" in said
+
+
+def test_an_execution_environment_gets_what_the_control_node_needs(installed: Path) -> None:
+    done = run(["ansible-builder", "introspect", "--sanitize", str(installed)], installed)
+    assert done.returncode == 0, done.stderr
+    found = yaml.safe_load(done.stdout)
+    needed = {part: {re.split("[ >=]", line)[0] for line in found[part]} for part in ("python", "system")}
+    assert needed == {"python": {"jinja2"}, "system": {"openssh-client", "openssh-clients", "squashfs-tools"}}
+    # What is named by its package here is what make test installs, and a program of the collection's is in it.
+    missing = run(["bindep", "-b", "-f", str(installed / "ansible_collections/asl/rescue/meta/ee-bindep.txt")], installed)
+    assert (missing.returncode, missing.stdout.strip()) == (0, ""), missing.stdout
 
 
 def test_its_playbooks_and_modules_are_found_by_name(installed: Path) -> None:

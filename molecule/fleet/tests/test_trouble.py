@@ -23,7 +23,7 @@ def test_every_host_stands_in_the_report_with_its_next_step(report: dict[str, di
     assert {name: (host["state"], host["phase"]) for name, host in report.items()} == STATES
     assert all(host["next"] for host in report.values())
     assert report["refusing"]["reason"] == "NOTHING_AVAILABLE"
-    assert "30 second" in report["hanging"]["sentence"]
+    assert "90 second" in report["hanging"]["sentence"]
 
 
 def test_a_host_in_trouble_holds_up_the_others_once(answers: list[dict[str, Any]]) -> None:
