@@ -67,7 +67,7 @@ def extents(fd: int, size: int) -> Optional[list[Extent]]:
 
 def holding(found: Sequence[Extent], missing: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """(start, end) in the file of what lies in MISSING, which are (start, end) on the device, in order and apart."""
-    ends, hit = [end for _, end in missing], []
+    ends, hit = [end for _start, end in missing], []
     for each in found:
         number = bisect.bisect_right(ends, each.physical)
         while number < len(missing) and missing[number][0] < each.physical + each.length:
@@ -114,7 +114,7 @@ def _chunks(fd: int) -> list[tuple[int, int, list[int]]]:
         count, at = struct.unpack_from("=I", buffer, 64)[0], 104
         if not count:
             return found
-        for _ in range(count):
+        for _turn in range(count):
             _transid, _object, logical, _type, length = _FOUND.unpack_from(buffer, at)
             at += _FOUND.size
             size, _owner, _stripe, kind, _align, _width, _sector, stripes, _sub = _CHUNK.unpack_from(buffer, at)

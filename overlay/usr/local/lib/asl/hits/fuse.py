@@ -64,7 +64,7 @@ class Server:
 
     def answer(self, request: bytes) -> Optional[bytes]:
         """The reply to one REQUEST; None for one that has none."""
-        _length, opcode, unique, *_ = _REQUEST.unpack_from(request)
+        _length, opcode, unique, *_rest = _REQUEST.unpack_from(request)
         if opcode in _SILENT:
             return None
         try:

@@ -124,7 +124,7 @@ class Volume(FilesystemSource):
             place = None  # reading it says why
         hit = holding(place, self._missing if chunks is None else chunks) if place is not None else []
         if place is None or (hit and chunks is not None):
-            for _ in visit.pieces():
+            for _piece in visit.pieces():
                 pass
             return
         for start, end in hit:
@@ -133,8 +133,8 @@ class Volume(FilesystemSource):
     def lose(self, what: str, where: str, why: str) -> None:
         """What could not be read is a hit: a range of a file, or a name."""
         if what == UNREAD:
-            path, _, place = where.rpartition(": ")
-            length, _, start = place.partition(" bytes at ")
+            path, _colon, place = where.rpartition(": ")
+            length, _at, start = place.partition(" bytes at ")
             self._range(path, int(start), int(length), why)
         else:
             self._entry(where, what, why)

@@ -246,7 +246,6 @@ class NativeFiles:
         places = RUN.iter_unpack(spans.raw[: RUN.size * looked])
         return [None if start == NONE else (start, end) for start, end in places]
 
-
     def make(self, names: Sequence[bytes], files: Sequence[New], content: Content) -> bytes:
         """As the twin."""
         if self._make is None:
