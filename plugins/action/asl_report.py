@@ -10,7 +10,7 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.asl.rescue.plugins.plugin_utils import _report, _report_document, _report_page
+from ansible_collections.asl.rescue.plugins.plugin_utils import _report, _report_document, _report_page, _report_receipts
 
 SPEC: dict[str, t.Any] = {
     "dir": {"type": "path", "required": True},
@@ -43,6 +43,10 @@ class ActionModule(ActionBase):
         if not self._task.check_mode:
             try:
                 _report.write(folder, hosts)
+                for host in hosts:
+                    receipts = _report_receipts.given(host["phases"].get("intake", {}))
+                    for name, text in _report_receipts.files(host["host"], receipts).items():
+                        _report.replace(folder / name, text)
                 whole = _report_document.fleet(hosts, datetime.datetime.now(datetime.timezone.utc))
                 _report.replace(folder / "report.json", _report.document(whole))
                 _report.replace(folder / "report.html", _report_page.render(whole))

@@ -51,6 +51,11 @@ options:
       - Words to find the snapshot by, key and value.
     type: dict
     default: {}
+  sign:
+    description:
+      - An SSH key of the host that signs the receipt of the snapshot, a private one without a passphrase, such as
+        V(/etc/ssh/ssh_host_ed25519_key). Only its path is passed on. Where it cannot sign, RV(receipts) says why, and nothing fails.
+    type: path
   wait:
     description:
       - Whether to wait for the job to end, up to O(wait_timeout). When V(false), the module returns at once.
@@ -271,11 +276,16 @@ zfs_snapshot:
   returned: when finished
   type: dict
   sample: {name: "rescuepool/asl@asl-5f3c9a1e-1", held: true, created: true, with: libzfs_core, error: null}
-gateway_receipt:
-  description: What a gateway signed when it sealed the snapshot, C(text), C(signature) and C(namespace). V(null) without a gateway.
+receipts:
+  description:
+    - What vouches for the snapshot, to be kept away from the store. C(by) is V(host) or V(gateway), C(text) says what was read, when, by
+      which versions, from which device, what could not be read, and the digests. C(signature) is an SSH signature over it, in C(namespace);
+      where it is V(null), C(why) says why. C(asl-admin prove) holds a store against it.
   returned: when finished
-  type: dict
-  sample: {text: '{"format":"asl-gateway-receipt"}', signature: "-----BEGIN SSH SIGNATURE-----", namespace: receipt@asl.rescue}
+  type: list
+  elements: dict
+  sample:
+    - {by: host, text: '{"digest":"0d4a…","domain":"rescue-domain"}', signature: null, namespace: receipt@asl.rescue, why: no key was named}
 exit_code:
   description: How the job ended, V(0) done or V(1) done with losses.
   returned: when finished
@@ -318,38 +328,23 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.asl.rescue.plugins.module_utils._media import MEDIA_SPEC, media
-from ansible_collections.asl.rescue.plugins.module_utils._tool import ENGINE_SPEC, ToolError, Tools, finish, plain, settings, store, tools
+from ansible_collections.asl.rescue.plugins.module_utils._request import REQUEST_SPEC, request
+from ansible_collections.asl.rescue.plugins.module_utils._tool import ToolError, Tools, finish, tools
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
-    "sources": {"type": "list", "elements": "str", "required": True},
-    "domain": {"type": "str"},
-    "labels": {"type": "dict", "default": {}},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 60},
     "collect": {"type": "bool", "default": True},
-    **MEDIA_SPEC,
-    **ENGINE_SPEC,
+    **REQUEST_SPEC,
 }
 DONE = (0, 1)
-
-
-def submit(module: AnsibleModule, tool: Tools) -> dict[str, t.Any]:
-    """Queue the job or join it."""
-    params = module.params
-    arguments = ["submit", *settings(module), *store(module), *media(module)]
-    arguments += ["--domain", params["domain"]] if params["domain"] else []
-    for key, value in sorted(params["labels"].items()):
-        arguments += ["--label", f"{key}={plain(value)}"]
-    arguments += ["--check"] if module.check_mode else []
-    return tool.run("asl-intake", *arguments, "--", *params["sources"])
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Submit, wait as asked, and take the result when there is one."""
     params = module.params
     with tools(module, carried=module.check_mode) as tool:
-        document = submit(module, tool)
+        document = tool.run("asl-intake", "submit", *(["--check"] if module.check_mode else []), *request(module))
         if not module.check_mode:
             if params["wait"] and not document["finished"]:
                 document = wait(tool, document["job"], params["wait_timeout"])

@@ -14,6 +14,8 @@ description:
   - Writes C(report.html), one page that needs no network, with a table of the fleet, and for each host the decision, the sources with
     maps of what was read, losses, figures, verification and what to do next; and C(report.json), the same for machines.
     The form of it is published as C(docs/report.schema.json).
+  - Writes the receipts of each snapshot to files of their own, C(HOST.receipt) and C(HOST.receipt-gateway), and where they are signed
+    the signature beside them, with C(.sig) behind the name. C(asl-admin prove) and C(ssh-keygen -Y verify) take them as they are.
   - Speaks to no host. It takes what the roles of the collection registered, C(overlay_result), C(preflight_result),
     C(intake_result) and C(verify_result), from the variables of each host.
   - Run it once for a play, with C(run_once).

@@ -4,14 +4,14 @@
 # Private to the collection: may change at any time.
 """Files that bring the overlay onto a rescue medium. What is in the overlay, the engine decides; here it is only put into boxes.
 
-    overlay/asl-overlay-MACHINE.tar        for any system: tar -xpf … -C /
-    sysrescue/iso/sysresccd/asl.srm        for a SystemRescue medium, with
-    sysrescue/iso/sysrescue.d/600-asl.yaml
-    sysrescue/pxe/asl.srm                  for SystemRescue over the network, with
-    sysrescue/pxe/asl.yaml
-    live/asl.squashfs                      for Debian live, with
-    live/filesystem.module
-    SHA256SUMS
+overlay/asl-overlay-MACHINE.tar        for any system: tar -xpf … -C /
+sysrescue/iso/sysresccd/asl.srm        for a SystemRescue medium, with
+sysrescue/iso/sysrescue.d/600-asl.yaml
+sysrescue/pxe/asl.srm                  for SystemRescue over the network, with
+sysrescue/pxe/asl.yaml
+live/asl.squashfs                      for Debian live, with
+live/filesystem.module
+SHA256SUMS
 """
 
 from __future__ import annotations

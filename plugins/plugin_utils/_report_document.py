@@ -13,6 +13,8 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ansible_collections.asl.rescue.plugins.plugin_utils import _report_receipts
+
 FORMAT, VERSION = "asl-report", 1
 MAX_LISTED = 200
 FIGURES = (
@@ -56,7 +58,7 @@ def host(report: Found) -> Document:
         "losses": [{key: text(each.get(key)) for key in ("what", "where", "why")} for each in losses],
         "losses_omitted": omitted + whole(intake.get("losses_omitted")),
         "verification": verification(verify),
-        "receipts": [each for each in [intake.get("receipt"), *(intake.get("receipts") or [])] if each],
+        "receipts": _report_receipts.described(report["host"], _report_receipts.given(intake)),
         "phases": [phase(name, result) for name, result in phases.items()],
     }
 

@@ -57,11 +57,12 @@ def test_three_hosts_send_what_differs_and_all_of_it_comes_back(gateway: tuple[S
         assert result["digest"] == machine.intake(f"tree:{source}", local, "--label", f"host={number}").document["digest"]
         assert result["bytes_new"] + result["bytes_duplicate"] == result["size"]
         sent.append(result["bytes_stored"])
-        digests.append((result["snapshot"], result["digest"], result["gateway_receipt"]))
-        (tmp_path / result["snapshot"]).write_text(result["gateway_receipt"]["text"])
-        (tmp_path / f"{result['snapshot']}.sig").write_text(result["gateway_receipt"]["signature"])
-        assert [(each["by"], each["text"]) for each in result["receipts"]] == [("gateway", result["gateway_receipt"]["text"])]
-        signed(site, result["gateway_receipt"])
+        (receipt,) = result["receipts"]
+        assert (receipt["by"], receipt["why"]) == ("gateway", None)
+        digests.append((result["snapshot"], result["digest"], receipt))
+        (tmp_path / result["snapshot"]).write_text(receipt["text"])
+        (tmp_path / f"{result['snapshot']}.sig").write_text(receipt["signature"])
+        signed(site, receipt)
     assert sent[0] > 30 << 20
     assert all(each < 4 << 20 for each in sent[1:]), "nine tenths were there"
     reader = host(tmp_path / "reader", site, "read")
@@ -124,7 +125,7 @@ def test_an_unchanged_source_sends_nothing_and_gives_the_same_answer(gateway: tu
     again = machine.run("asl-intake", "run", f"tree:{source}", *place).document
     assert (again["changed"], again["snapshot"], again["digest"]) == (False, first["snapshot"], first["digest"])
     assert again["bytes_new"] == 0 and again["bytes_stored"] == 0
-    assert again["gateway_receipt"] == first["gateway_receipt"]
+    assert again["receipts"] == first["receipts"]
     predicted = machine.run("asl-intake", "submit", f"tree:{source}", "--check", *place).document
     assert predicted["actions"] == []
 

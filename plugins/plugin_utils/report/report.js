@@ -257,6 +257,20 @@
     return box;
   };
 
+  const moment = (seconds) => typeof seconds === "number" ? `${new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC` : null;
+  const receiptBox = (host, receipt) => {
+    if (typeof receipt !== "object" || !receipt.file) return make("pre", typeof receipt === "string" ? receipt : JSON.stringify(receipt, null, 1));
+    const box = make("div", null, "source"), head = make("p"), says = receipt.says;
+    head.append(make("strong", receipt.file), make("span", receipt.signed ? `signed, see ${receipt.file}.sig` : `not signed: ${receipt.why || "no key was named"}`));
+    box.append(head, pairs([
+      ["Given by", receipt.by], ["Snapshot", says.snapshot], ["Result", says.result], ["Read", moment(says.began)], ["until", moment(says.ended)],
+      ["Sealed", moment(says.sealed)], ["Host", says.host], ["Engine", says.engine], ["Store", says.store_id], ["Record of the log", says.logseq],
+      ["Content digest", says.digest], ["Hash of the log", says.link],
+    ]));
+    box.append(command(`asl-admin prove ${quoted(says.snapshot || "latest")} --receipt ${quoted(receipt.file)} --store ${quoted(host.store || "/mnt/asl/local")}${receipt.signed ? " --allowed-signers signers" : ""}`));
+    return box;
+  };
+
   const sections = (host) => {
     const found = [], figures = host.figures, verified = host.verification;
     const next = [make("p", host.next)];
@@ -289,7 +303,7 @@
       if (verified.damaged.length) content.push(bullets(verified.damaged.map((each) => ["source", "path", "what", "why"].map((key) => each[key]).filter(Boolean).join(": ")), verified.damaged_omitted));
       found.push(section("Verification", ...content));
     }
-    if (host.receipts.length) found.push(section("Receipts", ...host.receipts.map((receipt) => make("pre", typeof receipt === "string" ? receipt : JSON.stringify(receipt, null, 1)))));
+    if (host.receipts.length) found.push(section("Receipts", ...host.receipts.map((receipt) => receiptBox(host, receipt))));
     if (host.phases.length) {
       const done = make("details");
       done.append(make("summary", "Phases, actions and commands"), ...host.phases.map((phase) => {

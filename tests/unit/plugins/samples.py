@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import random
 from typing import Any
 
@@ -53,6 +54,23 @@ def smart(reallocated: int, pending: int, temperature: int) -> Result:
     return {"passed": True, "reallocated": reallocated, "pending": pending, "temperature": temperature}
 
 
+def receipt(number: int, digest: str, lost: int) -> Result:
+    """What vouches for a snapshot: signed for every other host."""
+    intake = {
+        "format": "asl-receipt", "version": 1, "engine": "asl.rescue 0.1.0", "host": f"web{number:02}", "began": 1_790_000_000,
+        "ended": 1_790_003_600, "result": "losses" if lost else "complete",
+    }  # fmt: skip
+    text = {
+        "digest": digest, "domain": "rescue-domain", "format": "asl-attestation", "intake": intake, "link": "ab" * 32, "logseq": 12,
+        "receipt": "0001" + "cd" * 32, "root": "ef" * 32, "sealed": 1_790_003_601, "snapshot": str(number + 1), "store_id": "12" * 16,
+        "version": 1,
+    }  # fmt: skip
+    signed = {"signature": "-----BEGIN SSH SIGNATURE-----\nU1NIU0lH\n-----END SSH SIGNATURE-----\n", "why": None}
+    unsigned = {"signature": None, "why": "no key was named"}
+    words = json.dumps(text, sort_keys=True, separators=(",", ":"))
+    return {"by": "host", "text": words, "namespace": "receipt@asl.rescue", **(unsigned if number % 2 else signed)}
+
+
 def taken(rng: random.Random, number: int, *, bad: int = 0, untried: int = 0, file: bool = False) -> Result:
     """The end of an intake, of a disk and a file system."""
     disk, tree = rng.randrange(200, 4000) * GIB, rng.randrange(2, 90) * GIB
@@ -62,9 +80,11 @@ def taken(rng: random.Random, number: int, *, bad: int = 0, untried: int = 0, fi
     unread += [[disk - untried * cell, untried * cell]] if untried else []
     lost = sum(length for _start, length in unread)
     new = int(tree * rng.random())
+    digest = f"{rng.getrandbits(256):064x}"
     return {
+        "receipts": [receipt(number, digest, lost)],
         "changed": True, "finished": True, "state": "finished", "snapshot": str(number + 1), "store": "/mnt/asl/local",
-        "domain": "rescue-domain", "digest": f"{rng.getrandbits(256):064x}", "labels": {"ticket": "INC-4711"}, "files": 35211 + number,
+        "domain": "rescue-domain", "digest": digest, "labels": {"ticket": "INC-4711"}, "files": 35211 + number,
         "files_unchanged": 0,
         "size": disk + tree, "bytes_read": disk + tree - lost, "bytes_new": new, "bytes_duplicate": tree - new,
         "bytes_stored": new // 2,

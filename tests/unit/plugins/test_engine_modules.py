@@ -172,6 +172,23 @@ def test_verify_reads_back_what_was_taken(call: Call, laid: Laid, store: str, so
     assert sampled.result["verification"]["artifacts_skipped"] > 0
 
 
+def test_the_receipt_of_an_intake_is_signed_and_proves_it(call: Call, laid: Laid, store: str, source: str, tmp_path: Path) -> None:
+    key, kept = tmp_path / "key", tmp_path / "kept.receipt"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    request: dict[str, Any] = {"sources": [source], "store": store}
+    first, second = took(call, laid, **request), took(call, laid, sign=str(key), **request)
+    assert (second["changed"], second["snapshot"]) == (False, first["snapshot"]), "signed later, it is the same"
+    (unsigned,), (signed,) = first["receipts"], second["receipts"]
+    assert (unsigned["signature"], unsigned["why"], unsigned["text"]) == (None, "no key was named", signed["text"])
+    kept.write_text(signed["text"])
+    kept.with_name("kept.receipt.sig").write_text(signed["signature"])
+    (tmp_path / "signers").write_text(f"web07 {key.with_suffix('.pub').read_text()}")
+    words = ["prove", first["snapshot"], "--receipt", str(kept), "--allowed-signers", str(tmp_path / "signers"), "--store", store]
+    tool = Path(laid["_root"], "usr/local/bin/asl-admin")
+    done = subprocess.run([sys.executable, "-B", str(tool), *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1].rpartition(", ")[2]) == (0, "signed by web07"), done.stdout + done.stderr
+
+
 def test_verify_holds_the_source_against_the_snapshot(call: Call, laid: Laid, store: str, source: str) -> None:
     taken = took(call, laid, sources=[source], store=store)
     for words in ({}, {"snapshot": taken["snapshot"]}):

@@ -82,11 +82,30 @@ def test_a_disk_with_a_million_bad_sectors_makes_no_large_report() -> None:
 
 
 def test_what_a_remote_endpoint_signed_and_the_commands_that_failed_are_in_it() -> None:
-    intake = {**samples.taken(random.Random(1), 1), "receipt": {"signature": "00ff"}}
+    intake = {**samples.taken(random.Random(1), 1), "receipts": [], "receipt": {"signature": "00ff"}}
     (good, bad) = document([report(intake=intake), report(overlay=samples.OVERLAY, preflight=samples.NO_MODE)])["hosts"]
     assert good["receipts"] == [{"signature": "00ff"}]
     assert bad["phases"][1]["commands"] == ["/usr/bin/python3 -B /usr/local/bin/asl-intake --json"]
     assert (bad["reason"], bad["decision"]["mode"]) == ("NO_STORE", "none")
+
+
+def test_receipts_are_told_of_and_stand_in_files_of_their_own() -> None:
+    intake = samples.taken(random.Random(1), 0)
+    host, receipt = report(intake=intake), intake["receipts"][0]
+    gateway = {**receipt, "by": "gateway", "text": receipt["text"].replace("{", '{"long":"' + "x" * 9000 + '",', 1)}
+    (told,) = document([host])["hosts"]
+    (seen,) = told["receipts"]
+    assert (seen["file"], seen["signed"], seen["text"], seen["signature"]) == (
+        f"{host['host']}.receipt", True, receipt["text"], receipt["signature"],
+    )  # fmt: skip
+    assert (seen["says"]["snapshot"], seen["says"]["result"], seen["says"]["logseq"]) == ("1", "complete", 12)
+    (told,) = document([report(intake={**intake, "receipts": [gateway, receipt]})])["hosts"]
+    assert [each["text"] for each in told["receipts"]] == [None, receipt["text"]], "a long one stands in its file only"
+    files = room("_report_receipts").files("../evil\n", [gateway, receipt, {"text": None}, "nonsense"])
+    assert files == {
+        "_./evil_.receipt-gateway".replace("/", "_"): gateway["text"], "_._evil_.receipt-gateway.sig": gateway["signature"],
+        "_._evil_.receipt": receipt["text"], "_._evil_.receipt.sig": receipt["signature"],
+    }  # fmt: skip
 
 
 def test_the_page_carries_the_same_document_and_nothing_in_it_can_act() -> None:

@@ -197,7 +197,7 @@ class Intake:
             "bytes_duplicate": progress.bytes_duplicate, "bytes_unread": sum(each.root.unread for each in outcomes),
             "bytes_stored": writer.bytes_stored, "losses": losses, "losses_omitted": sum(each.losses_omitted for each in outcomes),
             "seconds": round(time.time() - self._began, 3), "kernel": self._kernel.name,
-            "gateway_receipt": writer.receipt, "receipts": vouch(writer, snapshot, self._request.sign),
+            "receipts": vouch(writer, snapshot, self._request.sign),
             "exit_code": 1 if losses else 0,
         }  # fmt: skip
 
