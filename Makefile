@@ -35,6 +35,9 @@ faults: setup overlay ## the long fault campaign, more than 10,000 points; ASL_S
 	@cd tests && PYTHONPATH=../overlay/usr/local/lib:. ../$(PYTHON) -B -m faults --rounds 8 $(ASL_SEED:%=--seed %) --report ../reports/faults.json
 	@ASL_KILLS=100 ASL_FLIPS=1000 ASL_BAD=500 ASL_BAD_MIB=1024 ASL_STOPS=20 $(PYTEST) -s tests/integration/test_kills.py tests/integration/test_flips.py tests/integration/test_bad_sectors.py
 
+cuts: setup overlay ## 1,000 faults of the connection during intakes, 8 writers for 200 rounds, long fuzzing of the gateway (an hour)
+	@ASL_CUTS=1000 ASL_ROUNDS=200 ASL_EXAMPLES=100 ASL_FUZZED=50000 $(PYTEST) -s tests/integration/test_gateway_cuts.py tests/integration/test_gateway_many.py
+
 vm: setup-vm overlay ## a shell in a live rescue system with real OpenZFS (needs root; the first time builds for a quarter of an hour)
 	@tests/vm/run shell
 
