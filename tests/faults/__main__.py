@@ -18,10 +18,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from faults import hostile, processes, stores
+from faults import hostile, inputs, processes, stores
 from faults.stores import Kind
 
-KINDS: dict[str, Kind] = {**stores.KINDS, **hostile.KINDS, **processes.KINDS}
+KINDS: dict[str, Kind] = {**stores.KINDS, **hostile.KINDS, **inputs.KINDS, **processes.KINDS}
 
 
 def run(kind: str, seed: int, rounds: int, folder: Path) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from integration.support import CHECKOUT
 # Crashes and flips of every byte are in tests/unit (test_crash, test_flips), kills in test_kills.
 SHORT = (
     "call_fails_with_eio", "call_fails_with_enospc", "call_is_short", "signals_interrupt", "files_are_cut", "fuzzed_files", "fuzzed_logs",
-    "fuzzed_segments", "fuzzed_blocks", "hostile_snapshots", "two_writers", "clock_jumps",
+    "fuzzed_segments", "fuzzed_blocks", "hostile_snapshots", "fuzzed_settings", "fuzzed_maps", "fuzzed_jobs", "fuzzed_receipts",
+    "two_writers", "clock_jumps",
 )  # fmt: skip
 
 

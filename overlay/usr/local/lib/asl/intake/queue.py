@@ -26,6 +26,7 @@ from typing import Any, Optional
 
 from asl import paths
 from asl.errors import NotFound, Unavailable
+from asl.intake import wellformed
 from asl.intake.request import Request
 from asl.system import replace_file
 
@@ -95,16 +96,17 @@ class Job:
 
     def document(self) -> dict[str, Any]:
         """The job as submit, status and wait show it."""
-        state, result = self.state, self.load("result.json")
-        changed = result.get("changed") if state == FINISHED and result else None
+        state, loaded = self.state, self.load("result.json")
+        result = wellformed.result(loaded) if state == FINISHED else None
+        changed = result.get("changed") if result else None
         return {
             "job": self.id,
             "state": state,
             "finished": state == FINISHED,
             "changed": changed,
             "actions": [] if changed is False else self.request.actions(),
-            "progress": self.load("progress.json"),
-            "result": result if state == FINISHED else None,
+            "progress": wellformed.progress(self.load("progress.json")),
+            "result": result,
         }
 
 

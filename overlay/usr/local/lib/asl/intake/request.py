@@ -66,6 +66,7 @@ class Request:
     def of(cls, document: Mapping[str, Any]) -> Request:
         """The request in a request.json. Raises Usage."""
         try:
+            _check_types(document)
             media = Media.of(document.get("media", {}))
             given = (tuple(document["sources"]), document["store"], document["domain"], document["labels"], document["chunk_average"])
             return cls(*given, media=media, sign=document.get("sign"))
@@ -75,6 +76,18 @@ class Request:
     def actions(self) -> list[str]:
         """What running it does, for people and for check mode."""
         return [f"read {source} into {self.store} (domain {self.domain})" for source in self.sources]
+
+
+def _check_types(document: Mapping[str, Any]) -> None:
+    """Raise TypeError for a request.json in which something is of another type."""
+    kinds = {"sources": list, "store": str, "domain": str, "labels": dict, "chunk_average": int}
+    wrong = [key for key, kind in kinds.items() if type(document[key]) is not kind]
+    wrong += [key for key in ("media",) if not isinstance(document.get(key, {}), dict)]
+    wrong += ["sources"] * (not wrong and not all(isinstance(each, str) for each in document["sources"]))
+    wrong += ["labels"] * (not wrong and not all(isinstance(each, str) for each in document["labels"].values()))
+    wrong += ["sign"] * (not isinstance(document.get("sign"), (str, type(None))))
+    if wrong:
+        raise TypeError(f"{wrong[0]} as it should be")
 
 
 def parse_labels(words: Sequence[str]) -> dict[str, str]:

@@ -270,4 +270,4 @@ def map_of(receipt: dict[str, Any], number: int) -> list[tuple[int, int, str]]:
     sources = receipt.get("sources")
     details = sources[number].get("details", {}) if isinstance(sources, list) and number < len(sources) else {}
     areas = details.get("map", []) if isinstance(details, dict) else []
-    return [(each[0], each[1], each[2]) for each in areas if len(each) == 3 and each[2] in STATUSES and each[2] != READ]
+    return [(each[0], each[1], each[2]) for each in areas if each[2] in STATUSES and each[2] != READ]

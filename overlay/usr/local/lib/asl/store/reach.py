@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional, TypeVar, Union
 
 from asl.errors import AslError, Damaged
-from asl.formats import canonical, recipe, tree
+from asl.formats import receipt as receipts
+from asl.formats import recipe, tree
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT, TAG_RECIPE, TAG_TREE
 from asl.formats.snapshot import Manifest
 from asl.names import Digest
@@ -75,7 +76,7 @@ class Walk:
         about = snapshot.about
         receipt = self._node(about.receipt, TAG_RECEIPT, b"", RECEIPT)
         if receipt is not None:
-            self._decoded(lambda data: canonical.decode(data, "a receipt"), receipt, about.receipt, b"", RECEIPT)
+            self._decoded(receipts.decode, receipt, about.receipt, b"", RECEIPT)
         data = self._node(about.manifest, TAG_MANIFEST, b"", MANIFEST)
         manifest = None if data is None else self._decoded(Manifest.decode, data, about.manifest, b"", MANIFEST)
         for number, root in enumerate(manifest.sources if manifest else ()):

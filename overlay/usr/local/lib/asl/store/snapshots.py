@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from asl.errors import NotFound, Usage
-from asl.formats import canonical
+from asl.formats import receipt
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
 from asl.formats.attestation import Attestation
 from asl.formats.snapshot import About, Manifest
@@ -50,7 +50,7 @@ class StoredSnapshot:
     @cached_property
     def receipt(self) -> dict[str, Any]:
         """When, where and how it was read. Raises Damaged."""
-        return canonical.decode(self.store.payload(self.about.receipt, TAG_RECEIPT), "a receipt")
+        return receipt.decode(self.store.payload(self.about.receipt, TAG_RECEIPT))
 
     def attestation(self) -> Attestation:
         """What can be signed of it, with its receipt in it. Raises Damaged."""

@@ -46,7 +46,8 @@ def document(snapshot: StoredSnapshot) -> dict[str, Any]:
         plain = [{"source": name, **root} for name, root in zip(snapshot.about.sources, roots)]
         return {**shown, "sources": plain, "losses_listed": [], "losses_omitted": 0, "receipt": None, "receipt_error": error.message}
     told = receipt.get("sources", [])
-    sources = [{**each, **root} for each, root in zip(told, roots)]
+    names = snapshot.about.sources
+    sources = [{"source": names[at] if at < len(names) else "", **each, **root} for at, (each, root) in enumerate(zip(told, roots))]
     losses = [loss for each in told for loss in each.get("losses", [])]
     for each in sources:
         each.pop("losses", None)

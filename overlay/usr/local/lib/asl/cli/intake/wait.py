@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
 def wait(job_id: str, timeout: Optional[float], context: Context) -> dict[str, Any]:
     """The job's document when it has ended, or when TIMEOUT seconds are over. Raises NotFound, Unavailable."""
-    from asl.intake import queue, serve
+    from asl.intake import queue, serve, wellformed
 
     job = queue.find(job_id)
     end = None if timeout is None else time.monotonic() + timeout
@@ -60,7 +60,7 @@ def wait(job_id: str, timeout: Optional[float], context: Context) -> dict[str, A
                     raise Unavailable(what, reason="WORKER_DIED", hint="see /var/lib/asl/runtime/intake.log and dmesg (out of memory?)")
                 started += serve.ensure_server(sys.argv[0])
                 alive = time.monotonic()
-            progress = job.load("progress.json")
+            progress = wellformed.progress(job.load("progress.json"))
             if progress:
                 line.show(progress)
             if end is not None and time.monotonic() >= end:
