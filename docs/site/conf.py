@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -43,6 +44,12 @@ def elsewhere(_app: Any, _env: Any, reference: Any, text: Any) -> Any:
     return nodes.reference("", "", text, refuri=f"{ANSIBLE}/{page}", internal=False) if page else None
 
 
+def without_contents(_app: Any, _name: str, source: list[str]) -> None:
+    """Take the list of contents out of a page that antsibull-docs made: the theme has its own, and says so in red in the place of it."""
+    source[0] = re.sub(r"^\.\. contents::\n(?:[ ]+.*\n)*", "", source[0], flags=re.MULTILINE)
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("missing-reference", elsewhere)
+    app.connect("source-read", without_contents)

@@ -62,6 +62,8 @@ def test_the_site_of_the_documentation(tmp_path: Path) -> None:
     pages = {path.stem for path in (tmp_path / "html").rglob("*.html")}
     modules = {f"{path.stem}_module" for path in (CHECKOUT / "plugins" / "modules").glob("*.py")}
     roles = {f"{path.name}_role" for path in (CHECKOUT / "roles").iterdir()}
+    # What a theme has to complain of it says on the page.
+    assert [path.name for path in (tmp_path / "html").rglob("*.html") if "ERROR: " in path.read_text()] == []
     assert {path.stem for path in (CHECKOUT / "docs").glob("*.md")} | modules | roles | {"fleet_callback"} <= pages
 
 
