@@ -58,6 +58,10 @@ options:
         description:
           - Stop when more bytes than this are known to be bad, such as V(10M).
         type: str
+      name_files:
+        description:
+          - Whether the files that lie where the disk could not be read are named, as notes of the source. Needs root and FUSE.
+        type: bool
       restart:
         description:
           - Whether what an earlier run that did not end has read is not used.

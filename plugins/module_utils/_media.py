@@ -13,7 +13,7 @@ if t.TYPE_CHECKING:
 
 # See the documentation fragment _media. What is unset is the engine's to decide.
 _MEDIA_TYPES = {
-    "path": ("map", "domain_map"), "str": ("retry", "max_unread"), "bool": ("skip_free", "scrape", "restart"),
+    "path": ("map", "domain_map"), "str": ("retry", "max_unread"), "bool": ("skip_free", "scrape", "restart", "name_files"),
     "int": ("retries", "read_deadline", "max_temperature", "max_errors", "max_error_rate"),
 }  # fmt: skip
 MEDIA_SPEC: dict[str, t.Any] = {

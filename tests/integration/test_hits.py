@@ -124,12 +124,16 @@ def compare(machine: Machine, disk: Disk, bad: Sequence[tuple[int, int]]) -> Non
     image, kind, healthy, _offset, volume = disk
     badsectors.mapfile(image.with_name("bad.map"), image.stat().st_size, bad)
     store = machine.init(image.with_name("store"))
-    machine.intake(f"device:{image}", store, "--map", str(image.with_name("bad.map")), codes=(1,))
+    map_path = str(image.with_name("bad.map"))
+    taken = machine.intake(f"device:{image}", store, "--map", map_path, "--name-files", codes=(1,)).document
     told = machine.run("asl-admin", "hits", "latest", "--store", str(store), codes=(0, 1)).document
     assert told["bytes_unread"] == sum(end - start for start, end in bad) and not told["files_omitted"]
     there = next(each for each in told["volumes"] if each["number"] == volume)
     assert there["type"] == kind and there["files"], there
     hits = {each["path"]: each for each in told["files"] if each["volume"] == volume}
+    notes = taken["sources"][0]["notes"]
+    assert any(f"{there['files_hit']} of {there['files']} files are hit" in note for note in notes), notes
+    assert all(any(note.startswith("hit") and f": {path}: " in note for note in notes) for path in list(hits)[:100])
     wrong, gone = disk.damaged(machine, store)
     named = {path for path, each in hits.items() if path in healthy}
     lost = {path for path in gone if path in hits or any(str(above) in hits for above in Path(path).parents)}

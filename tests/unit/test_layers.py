@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "zfs": {"errors", "system"},
     "imported": {"errors", "paths", "system"},
     "sources": {*MACHINE, "formats", "kernel", "survey", "imported", "zfs"},
-    "intake": {*STORING, "system", "deadline", "sources", "zfs", "config", "logs", "signing"},
+    "intake": {*STORING, "hits", "system", "deadline", "sources", "zfs", "config", "logs", "signing"},
     "restore": {*STORING, "sources", "system", "deadline"},
     "hits": {*STORING, "restore", "sources", "survey", "system", "deadline"},
     "verify": {*STORING},

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--max-errors", type=int, metavar="N", help="stop after so many failed reads")
     group.add_argument("--max-error-rate", type=int, metavar="N", help="stop after so many failed reads within a minute")
     group.add_argument("--max-unread", metavar="BYTES", help="stop when more than this is known to be bad (K, M, G, T)")
+    group.add_argument("--name-files", action="store_true", help="name the files that lie where it could not be read (asl-admin hits)")
     group.add_argument("--restart", action="store_true", help="do not go on from what an earlier run that did not end has read")
 
 
@@ -50,6 +51,7 @@ def from_arguments(args: argparse.Namespace) -> Media:
         max_error_rate=args.max_error_rate,
         max_unread=None if args.max_unread is None else parse_bytes(args.max_unread),
         restart=args.restart,
+        name_files=args.name_files,
     )
 
 

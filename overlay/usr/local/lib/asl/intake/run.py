@@ -20,6 +20,7 @@ from asl.formats.snapshot import About, Manifest, SourceRoot
 from asl.intake import compression
 from asl.intake.cache import FileCache
 from asl.intake.content import ContentWriter, Stored
+from asl.intake.naming import name_files
 from asl.intake.overview import Overview
 from asl.intake.progress import Progress
 from asl.intake.recipes import RecipeBuilder
@@ -101,6 +102,8 @@ class Intake:
                 device.finish()
             result = self._result(writer, snapshot, changed, outcomes)
             store_id = writer.store_id
+        if request.media.name_files:
+            name_files(result, self._progress)
         # Behind the writer's end, so that nothing half made is in it. What it comes to changes nothing of what is sealed.
         return {**result, "zfs_snapshot": None if "://" in request.store else keep(request.store, store_id, snapshot.id)}
 

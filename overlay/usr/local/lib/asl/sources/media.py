@@ -43,6 +43,8 @@ class Media:
     """Bytes known to be bad after which reading stops."""
     restart: bool = False
     """What an earlier run that did not end has read is not used."""
+    name_files: bool = False
+    """Where not all could be read: the files that are hit are named when the snapshot is sealed."""
 
     def __post_init__(self) -> None:
         """Raises Usage for what makes no sense."""
