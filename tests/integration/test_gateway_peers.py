@@ -86,11 +86,23 @@ def test_what_an_admitted_peer_has_is_not_sent_and_comes_back(gateway: tuple[Sit
     reader.token("peer", "read", PEER)
     found = reader.admin("verify", "latest")
     assert found["ok"] and int(str(found["bytes"])) > SIZE
+    proof = reader.admin("prove", "latest")
+    assert proof["verdict"] == "holds" and proof["bytes"] == found["bytes"], proof["sentence"]
     reader.admin("restore", "latest", "--to", str(tmp_path / "back"))
     assert not differences(source, tmp_path / "back")
     # On the server itself the peer is the folder beside the own one.
     here = reader.machine.run("asl-admin", *reader.words, "verify", "latest", "--store", str(site.place / OWN)).document
     assert here["ok"] and here["bytes"] == found["bytes"]
+    # A byte of a block that only the peer has is a broken link too.
+    blocks = [path for path in (site.place / PEER / "blocks").rglob("*") if path.is_file() and path.stat().st_size > SIZE // 2]
+    at = blocks[0].stat().st_size - 1  # in the trailer: every artifact is whole
+    kept = blocks[0].read_bytes()
+    blocks[0].chmod(0o644)
+    blocks[0].write_bytes(kept[:at] + bytes([kept[at] ^ 1]))
+    words = ("prove", "latest", "--store", str(site.place / OWN))
+    broken = reader.machine.run("asl-admin", *reader.words, *words, codes=(5,)).document
+    blocks[0].write_bytes(kept)
+    assert [each["link"] for each in broken["links"] if each["status"] == "broken"] == ["blocks"], broken["sentence"]
 
 
 def test_nothing_is_taken_of_a_peer_that_is_not_admitted(gateway: tuple[Site, Replica], tmp_path: Path) -> None:
