@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from integration.support import Machine, differences
-from rig.gateway import Replica, Site, running
+from rig.gateway import Replica, Site, environment, running
 
 from asl.backends.gateway import Gateway
 from asl.backends.https import Remote
@@ -168,3 +169,12 @@ def test_a_peer_behind_another_gateway_and_without_it(
         with running(tmp_path / f"far {spared}", (OWN,), federation=str(conf)) as (far, its):
             result = Host(tmp_path / f"host {spared}", far, its.url, OWN, "add").intake(material(tmp_path / f"two {spared}", 5, 502))
         assert (int(str(result["bytes_stored"])) < SIZE // 4) == spared
+
+
+def test_a_federation_of_a_domain_that_is_not_served_is_refused(tmp_path: Path) -> None:
+    conf = tmp_path / "federation.conf"
+    conf.write_text(f"domain.id = elsewhere\npeer.b.domain = {PEER}\npeer.b.admit = artifacts\n")
+    site = Site(tmp_path / "site", (OWN,), federation=str(conf))
+    site.init()
+    refused = subprocess.run(site.argv("check"), env=environment(), capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and "CONFIG_INVALID" in refused.stderr and "elsewhere is not served" in refused.stderr
