@@ -58,6 +58,8 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         runner.round(rounds, args.only or list(TOOLS))
         rounds, longest = rounds + 1, max(longest, time.monotonic() - started)
     further = {} if args.only else {name: measure(folder / name, args.quick) for name, measure in FURTHER.items()}
+    if further:
+        print(json.dumps(further), flush=True)
     found["load_after"] = round(os.getloadavg()[0], 2)
     table = report.rows(runner.results)
     return {
