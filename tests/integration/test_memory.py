@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from integration.support import Machine
 
-BOUND = 256 << 20
+BOUND = 128 << 20
 
 
 def test_a_20_gib_sparse_image(machine: Machine, tmp_path: Path) -> None:
