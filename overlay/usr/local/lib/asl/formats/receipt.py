@@ -55,7 +55,9 @@ def _is_area(found: Any) -> bool:
     if not isinstance(found, list) or len(found) != 3:
         return False
     start, length, status = found
-    return type(start) is int and type(length) is int and start >= 0 and length > 0 and isinstance(status, str)
+    # True is an int too, and no offset.
+    numbers = all(isinstance(each, int) and not isinstance(each, bool) for each in (start, length))
+    return numbers and start >= 0 and length > 0 and isinstance(status, str)
 
 
 def _bad(what: str) -> Damaged:

@@ -81,7 +81,7 @@ class Request:
 def _check_types(document: Mapping[str, Any]) -> None:
     """Raise TypeError for a request.json in which something is of another type."""
     kinds = {"sources": list, "store": str, "domain": str, "labels": dict, "chunk_average": int}
-    wrong = [key for key, kind in kinds.items() if type(document[key]) is not kind]
+    wrong = [key for key, kind in kinds.items() if not isinstance(document[key], kind) or isinstance(document[key], bool)]
     wrong += [key for key in ("media",) if not isinstance(document.get(key, {}), dict)]
     wrong += ["sources"] * (not wrong and not all(isinstance(each, str) for each in document["sources"]))
     wrong += ["labels"] * (not wrong and not all(isinstance(each, str) for each in document["labels"].values()))
