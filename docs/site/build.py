@@ -38,7 +38,7 @@ reference/index
 ```
 """
 # In the order in which they are met.
-FIRST = ("runbook", "troubleshooting", "sources", "restore", "zfs", "remote", "images", "scale", "security")
+FIRST = ("runbook", "troubleshooting", "sources", "restore", "zfs", "remote", "images", "scale", "performance", "security")
 
 
 def pages(source: Path) -> None:
