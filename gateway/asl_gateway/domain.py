@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 
 from asl.backends import layout
@@ -30,6 +31,8 @@ from asl_gateway.spool import Spool, Upload
 
 # Of what is missing for a snapshot, so many are named in one answer.
 NAMED = 10_000
+# Segments whose digests are remembered: whoever lost the answer asks within minutes.
+_TAKEN = 10_000
 # There (1) becomes the digit 0, not there (0) the digit 1.
 _MISSING = b"10" + bytes(254)
 
@@ -45,6 +48,8 @@ class Domain:
         self._writer: Writer | None = None
         self._walk: Walk | None = None
         self._losses: list[Lost] = []
+        # Segments that were taken in, by digest: once they are merged with others, the state does not name them any more.
+        self._taken: OrderedDict[bytes, None] = OrderedDict()
 
     def backend(self) -> Takes:
         """A backend for one call."""
@@ -108,10 +113,10 @@ class Domain:
             return None
 
     def has(self, kind: str, digest: bytes) -> bool:
-        """True when the block, or a visible segment, with this SHA-256 is here."""
+        """True when the block with this SHA-256 is here, or what the segment with it says is visible."""
         if kind == "blocks":
             return self.has_block(digest) is not None
-        return digest in self.view().state.segments.values()
+        return digest in self._taken or digest in self.view().state.segments.values()
 
     def add_block(self, upload: Upload, block_id: bytes) -> bool:
         """Check the whole UPLOAD and make it a block; False when it was there. Raises Invalid, Conflict."""
@@ -159,6 +164,9 @@ class Domain:
             writer.refresh()
             new = not all(writer.has(each) for each in digests)
             number = writer.add_segment(data) if new else 0
+            self._taken[digest] = None
+            while len(self._taken) > _TAKEN:
+                self._taken.popitem(last=False)
             merge.merge_segments(writer)
         self.spool.drop(upload.path)
         return number, new

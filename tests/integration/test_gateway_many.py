@@ -16,6 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from integration.support import Machine, number
@@ -81,6 +82,27 @@ def test_eight_writers_commit_at_once(gateway: tuple[Site, Replica], tmp_path: P
         f"stream:writer {name} round {each}" for name in range(WRITERS) for each in range(ROUNDS)
     )
     assert Machine(tmp_path).check(site.place / "rescue-domain")["ok"]
+
+
+def test_a_segment_that_was_merged_is_not_asked_for_again(gateway: tuple[Site, Replica], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever lost the answer to its segment asks how far it came, perhaps when it is part of a larger one already."""
+    site, replica = gateway
+    sent: list[bytes] = []
+    with writer(site, replica, "merging") as opened:
+        put = opened.gateway.put
+
+        def watched(kind: str, digest: bytes, data: Any) -> int:
+            sent.extend([digest] if kind == "segments" else [])
+            return put(kind, digest, data)
+
+        monkeypatch.setattr(opened.gateway, "put", watched)
+        for number in range(40):
+            opened.put(b"merging %d" % number)
+            opened.commit()
+        visible = set(open_store(str(site.place / "rescue-domain")).state.segments.values())
+        assert set(sent) - visible, "some were merged"
+        answers = [opened.gateway.head(f"segments/{digest.hex()}").headers for digest in sent]
+    assert [each["upload-complete"] for each in answers] == ["?1"] * len(sent)
 
 
 def test_a_hundred_thousand_digests_in_one_question(gateway: tuple[Site, Replica]) -> None:
