@@ -25,7 +25,9 @@ MAKE = """
 mkdir -p /v /m; mountpoint -q /v || mount -t tmpfs none /v; mkdir -p /v/kept
 make() {
   truncate -s $2 /v/$1; mkfs.$1 -q /v/$1; mkdir /m/$1; mount -o loop /v/$1 /m/$1
-  cp -a /etc/systemd /usr/bin/python3 /m/$1/; head -c 3M /dev/urandom > /m/$1/noise; sync -f /m/$1; echo more > /m/$1/late; sync /m/$1/late
+  cp -a /etc/systemd /usr/bin/python3 /m/$1/; head -c 3M /dev/urandom > /m/$1/noise
+  mount -o remount,ro /m/$1; mount -o remount,rw /m/$1  # what came before is in its place, and what comes now in the journal only
+  echo more > /m/$1/late; sync /m/$1/late
   cp --sparse=always /v/$1 /v/kept/; umount /m/$1; losetup -f --show /v/kept/$1
 }
 """
@@ -84,6 +86,7 @@ def test_the_whole_local_mode(vm: Machine, tmp_path: Path) -> None:
     assert rc == 0, said[-6000:]
     first = host_report(tmp_path)
     assert (first["rescued"], first["store"]) == (True, "/mnt/asl/local")
+    assert all(each["files"] > 0 for each in first["phases"]["intake"]["sources"])
     assert [pool["role"] for pool in first["phases"]["pool"]["pools"]] == ["backend", "source"]
     assert vm.output("findmnt -no SOURCE /mnt/asl/local") == "rescuepool/asl"
     rc, counts, said = playbook(vm, tmp_path, "rescue", **asked)
