@@ -102,7 +102,7 @@ class Machine:
             pid = int(self._pid.read_text())
             os.kill(pid, signal.SIGKILL)
             deadline = time.monotonic() + 30
-            while self.alive() and time.monotonic() < deadline:  # whoever inherited it may take his time to reap it
+            while not _gone(pid) and time.monotonic() < deadline:
                 time.sleep(0.05)
         self._pid.unlink(missing_ok=True)
 
@@ -257,6 +257,15 @@ class Machine:
         if (self.folder / "cp").exists():
             run(["ssh", "-F", "none", "-o", f"ControlPath={self.folder / 'cp'}", "-O", "exit", "root@127.0.0.1"], check=False, timeout=20)
             (self.folder / "cp").unlink(missing_ok=True)
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process has let go of all its files. Whoever inherited it may take his time to reap it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "Z" and len(list(Path(f"/proc/{pid}/task").iterdir())) == 1
+    except OSError:
+        return True
 
 
 def _free_port() -> int:

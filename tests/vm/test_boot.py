@@ -63,7 +63,7 @@ def nothing_is_decided(vm: Machine) -> None:
 
 def the_operator_says_where(vm: Machine) -> None:
     refused = vm.run("asl-intake submit tree:/etc/systemd --json", check=False)
-    assert (refused.returncode, json.loads(refused.stdout)["reason"]) == (3, "MODE_NONE")
+    assert (refused.returncode, json.loads(refused.stdout)["reason"]) == (4, "MODE_NONE")
     sh(vm, "mkdir /run/elsewhere; asl-admin init /run/elsewhere/store")
     job = document(vm, "asl-intake submit tree:/etc/systemd --store /run/elsewhere/store")
     done = document(vm, f"asl-intake wait {job['job']} --collect")

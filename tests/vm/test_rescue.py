@@ -143,7 +143,7 @@ def test_21_what_others_have_assembled(vm: Machine) -> None:
 def test_22_a_disk_with_bad_sectors(vm: Machine) -> None:
     """The sectors that do not answer are recorded as unread; the others, and the other disk, are read."""
     sh(vm, f"{ROOM}; modprobe dm-mod; asl-admin init /v/store; dd if=/dev/urandom of=/v/bad bs=1M count=8 status=none")
-    sh(vm, "truncate -s 4M /v/good; echo good > /v/good; losetup /dev/loop6 /v/bad; losetup /dev/loop7 /v/good")
+    sh(vm, "echo good > /v/good; truncate -s 4M /v/good; losetup /dev/loop6 /v/bad; losetup /dev/loop7 /v/good")
     table = "0 4096 linear /dev/loop6 0\\n4096 8 error\\n4104 12280 linear /dev/loop6 4104"
     sh(vm, f"printf '{table}\\n' | dmsetup create sick; udevadm settle")
     done = document(vm, "asl-intake run device:/dev/mapper/sick device:/dev/loop7 --store /v/store", rc=1)

@@ -112,6 +112,8 @@ def parse_zdb(lines: Iterable[str]) -> list[dict[str, Any]]:
     stack: list[tuple[int, dict[str, Any]]] = []
     for line in lines:
         indent, words = len(line) - len(line.lstrip()), line.strip()
+        if words.startswith("L2ARC"):  # zdb of 2.1 has more to say about a cache device
+            break
         if re.fullmatch(r"LABEL \d.*", words):
             found.append({"config": {}, "labels": [], "uberblocks": [], "title": words})
             stack = [(0, found[-1]["config"])]
