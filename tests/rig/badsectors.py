@@ -67,7 +67,7 @@ def device(image: Path, bad: Sequence[tuple[int, int]], *options: str, filters: 
             run(["losetup", "--detach", disk])
     finally:
         run(["fusermount3", "-u", "-z", str(mount)], check=False)
-        fuse.wait(20)
+        fuse.wait(120)  # a machine that is busy takes its time
 
 
 def _wait(path: Path, process: subprocess.Popen[bytes]) -> None:
