@@ -96,12 +96,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(SKIPPED.format(count=len(skipped), why=NOT_CACHED if not wanted() else TOO_LATE))
 
 
+def project(name: str) -> str:
+    """A name for a machine that no other checkout has, which may run its own at the same time."""
+    return f"{name}-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}"
+
+
 @pytest.fixture(scope="session")
 def booted() -> Iterator[Machine]:
     """With ASL_VM_KEEP=NAME it is the machine of that name, left running and used again by the next run, which saves booting it."""
     named = os.environ.get("ASL_VM_KEEP")
-    # Another checkout may run its own at the same time.
-    machine = Machine(named or f"suite-{hashlib.sha256(str(CHECKOUT).encode()).hexdigest()[:8]}")
+    machine = Machine(named or project("suite"))
     try:
         if not (named and machine.alive()):
             machine.up(DISKS)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from vm import layer
-from vm.conftest import BY_ID, sh
+from vm.conftest import BY_ID, project, sh
 from vm.machine import Machine
 
 
 @pytest.fixture(scope="module")
 def baked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    machine = Machine("baked")
+    machine = Machine(project("baked"))
     try:
         machine.up({"one": "256M"}, layers=[layer.make(tmp_path_factory.mktemp("layer"))])
         yield machine
@@ -54,7 +54,8 @@ def nothing_is_decided(vm: Machine) -> None:
     assert document(vm, "asl-debug overlay")["ok"] is True
     assert vm.output("findmnt -no FSTYPE /") == "overlay"
     assert shown(vm, "asl-intake.service", "ActiveState", "NRestarts") == ["active", "0"]
-    assert "waiting for the operator" in vm.output("journalctl -b -o cat -u asl-intake.service")
+    # The unit is up before Python is.
+    vm.run("timeout 300 journalctl -b -f -n all -o cat -u asl-intake.service | grep -q -m1 'waiting for the operator'")
     began, decided = (int(shown(vm, unit, name)[0]) for unit, name in (
         ("asl-intake.service", "ExecMainStartTimestampMonotonic"), ("asl-preflight.service", "ExecMainExitTimestampMonotonic"),
     ))  # fmt: skip
