@@ -55,7 +55,7 @@ def nothing_is_decided(vm: Machine) -> None:
     assert vm.output("findmnt -no FSTYPE /") == "overlay"
     assert shown(vm, "asl-intake.service", "ActiveState", "NRestarts") == ["active", "0"]
     # The unit is up before Python is.
-    vm.run("timeout 300 journalctl -b -f -n all -o cat -u asl-intake.service | grep -q -m1 'waiting for the operator'")
+    vm.run("until journalctl -b -o cat -u asl-intake.service | grep -q 'waiting for the operator'; do :; done", timeout=300)
     began, decided = (int(shown(vm, unit, name)[0]) for unit, name in (
         ("asl-intake.service", "ExecMainStartTimestampMonotonic"), ("asl-preflight.service", "ExecMainExitTimestampMonotonic"),
     ))  # fmt: skip
