@@ -18,6 +18,8 @@ from asl.survey.pools import HAZARDS, Pool
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "zfs"
 VERSIONS = sorted(path.name for path in FIXTURES.iterdir() if path.is_dir() and any(path.glob("*.json")))
 HOST = 0x00BAB10C
+# What a version could not be brought to make: 2.1 does not let a file that is a spare take the place of another.
+UNMADE = {("2.1.11", "replaced")}
 
 
 def load(version: str, name: str) -> tuple[list[dict[str, Any]], dict[str, list[Label]]]:
@@ -80,7 +82,9 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize(
+    ("version", "name"), [(each, name) for each in VERSIONS for name in sorted(EXPECTED) if (each, name) not in UNMADE]
+)
 def test_scenario(version: str, name: str) -> None:
     state, tops, roles, hazards = EXPECTED[name]
     pool = one(version, name)
@@ -110,21 +114,23 @@ def test_comment_and_features(version: str) -> None:
     assert one(version, "slog").has_log
 
 
+MISSING = [
+    ("stripe", ["/dev/d1"], ("INCOMPLETE",)),
+    ("pair", ["/dev/d0"], ("DEGRADED",)),
+    ("parity", ["/dev/d2"], ("DEGRADED",)),
+    ("parity", ["/dev/d0", "/dev/d2"], ("INCOMPLETE",)),
+    ("spread", ["/dev/d4"], ("DEGRADED",)),
+    ("spread", ["/dev/d3", "/dev/d4"], ("INCOMPLETE",)),
+    ("slog", ["/dev/d1"], ("DEGRADED",)),
+    ("slog", ["/dev/d1", "/dev/d2"], ("INCOMPLETE",)),
+    ("bias", ["/dev/d1"], ("INCOMPLETE",)),
+    ("replaced", ["/dev/d1"], ("DEGRADED",)),
+    ("left", ["/dev/d1"], ("DEGRADED",)),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "without", "hazards"),
-    [
-        ("stripe", ["/dev/d1"], ("INCOMPLETE",)),
-        ("pair", ["/dev/d0"], ("DEGRADED",)),
-        ("parity", ["/dev/d2"], ("DEGRADED",)),
-        ("parity", ["/dev/d0", "/dev/d2"], ("INCOMPLETE",)),
-        ("spread", ["/dev/d4"], ("DEGRADED",)),
-        ("spread", ["/dev/d3", "/dev/d4"], ("INCOMPLETE",)),
-        ("slog", ["/dev/d1"], ("DEGRADED",)),
-        ("slog", ["/dev/d1", "/dev/d2"], ("INCOMPLETE",)),
-        ("bias", ["/dev/d1"], ("INCOMPLETE",)),
-        ("replaced", ["/dev/d1"], ("DEGRADED",)),
-        ("left", ["/dev/d1"], ("DEGRADED",)),
-    ],
+    ("version", "name", "without", "hazards"), [(each, *row) for each in VERSIONS for row in MISSING if (each, row[0]) not in UNMADE]
 )
 def test_devices_that_are_missing(version: str, name: str, without: list[str], hazards: tuple[str, ...]) -> None:
     whole, pool = one(version, name), one(version, name, without)
