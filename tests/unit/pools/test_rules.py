@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import string
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +22,7 @@ from asl.errors import AslError, Refused, Usage
 from asl.pools import Request, export_pools, import_pool, list_pools
 from asl.pools.codes import REASONS, told
 from asl.pools.rules import claim_refuses
+from asl.pools.situation import stuck
 
 HOSTID = 0x00BAB10C  # with which the fixtures were made
 
@@ -257,3 +261,26 @@ def test_every_reason_is_a_sentence_with_a_way_out(code: str) -> None:
 def test_every_reason_is_in_the_documentation() -> None:
     page = (Path(__file__).resolve().parents[3] / "docs" / "zfs.md").read_text()
     assert [code for code in REASONS if f"`{code}`" not in page] == []
+
+
+def test_a_tool_that_waits_for_a_disk_is_not_stuck(rescue: Rescue) -> None:
+    """Both are in uninterruptible sleep when they are looked at; one of them runs in between."""
+    rescue.write("proc/4711/stat", "4711 (zpool) D 1 4711 4711 0 -1 4194304\n")
+    status = rescue.write("proc/4711/status", "")
+    over = threading.Event()
+
+    def run() -> None:
+        for count in itertools.count():
+            Path(f"{status}.new").write_text(f"Name:\tzpool\nvoluntary_ctxt_switches:\t{count}\n")
+            os.replace(f"{status}.new", status)
+            if over.wait(0.01):
+                return
+
+    running = threading.Thread(target=run)
+    running.start()
+    try:
+        assert stuck(str(rescue.root)) is None
+    finally:
+        over.set()
+        running.join()
+    assert stuck(str(rescue.root)) == ("zpool", 4711)

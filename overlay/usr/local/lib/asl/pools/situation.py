@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
@@ -19,6 +20,7 @@ from asl.preflight.zfs import Capability, capability
 from asl.survey import survey
 from asl.survey.zpools import hostid
 
+STUCK_SECONDS = 2.0  # longer than a bad disk takes for one read that it gives an answer to
 _TOOLS = ("zpool", "zfs", "mount.zfs")
 
 
@@ -96,15 +98,24 @@ def _only(guid: str, surveyed: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def stuck(root: str = "/") -> Optional[tuple[str, int]]:
     """(command, pid) of a zpool, zfs or mount.zfs in uninterruptible sleep; None when there is none.
 
-    One that merely waits for a disk looks the same for a moment; refusing then costs nothing but another try.
+    One that merely waits for a disk looks the same for a moment: only one that has not run at all between two looks is stuck.
     """
-    for pid in system.listing("/proc", root):
-        if not pid.isdigit():
-            continue
+    before = _asleep(root)
+    if not before:
+        return None
+    time.sleep(STUCK_SECONDS)
+    return next((name for key, name in _asleep(root).items() if before.get(key) == name), None)
+
+
+def _asleep(root: str) -> dict[tuple[str, str], tuple[str, int]]:
+    """The ZFS tools in uninterruptible sleep: pid and how often each was switched to (proc(5), /proc/PID/status), and its name and pid."""
+    found = {}
+    for pid in filter(str.isdigit, system.listing("/proc", root)):
         name, _parenthesis, rest = (system.read_text(f"/proc/{pid}/stat", root) or "").partition("(")[2].rpartition(")")
         if name in _TOOLS and rest.split()[:1] == ["D"]:
-            return name, int(pid)
-    return None
+            status = (system.read_text(f"/proc/{pid}/status", root) or "").splitlines()
+            found[(pid, "".join(line for line in status if "ctxt_switches" in line))] = (name, int(pid))
+    return found
 
 
 def occupied(path: str) -> bool:
