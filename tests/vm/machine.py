@@ -26,10 +26,13 @@ from . import live, qmp
 
 RUNS = Path("/run/asl-vm")
 BOOT_SECONDS = 900  # two minutes on an idle machine; this one may be busy
-TRIES = 3
+TRIES = 5
 GROUND = "ground"  # the snapshot that reset goes back to
 # Debian's package would load the module at boot; a rescue system where it is there, but not loaded, is the harder case.
-APPEND = "boot=live live-media=/dev/vda console=ttyS0 net.ifnames=0 systemd.gpt_auto=0 systemd.mask=zfs-load-module.service quiet"
+# A kernel that loses its trust in the clock of a busy host patches itself while it runs, which emulation does not always survive.
+APPEND = (
+    "boot=live live-media=/dev/vda console=ttyS0 net.ifnames=0 systemd.gpt_auto=0 systemd.mask=zfs-load-module.service tsc=reliable quiet"
+)
 
 
 class Panicked(RigError):
