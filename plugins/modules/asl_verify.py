@@ -175,8 +175,13 @@ not_compared_omitted:
   returned: when O(source) is set
   type: int
   sample: 0
+not_compared_damaged:
+  description: How many of all these are V(damaged). They are the fault of the store, and no difference of the source.
+  returned: when O(source) is set
+  type: int
+  sample: 0
 reason:
-  description: A stable code for what went wrong.
+  description: A stable code for what went wrong. V(SOURCE_DIFFERS) when the source is another one, V(DAMAGED) when the store is damaged.
   returned: failure
   type: str
   sample: DAMAGED
@@ -220,7 +225,10 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "source": {"type": "str"},
     **ENGINE_SPEC,
 }
-LISTS = ("damaged", "damaged_omitted", "differences", "differences_omitted", "not_compared", "not_compared_omitted")
+LISTS = (
+    "damaged", "damaged_omitted", "differences", "differences_omitted", "not_compared", "not_compared_omitted", "not_compared_damaged",
+)  # fmt: skip
+HINT_DAMAGED = "read the sources again, and look at the store with asl-debug check"
 
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
@@ -237,7 +245,9 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     lists = {key: document.pop(key) for key in LISTS if key in document}
     result: dict[str, t.Any] = {"changed": False, "ok": document.pop("ok"), "verification": document, **lists}
     if not result["ok"]:
-        raise damaged(result, f"snapshot {snapshot}" if snapshot else "the store") if source is None else differs(result)
+        if source is None:
+            raise damaged(result, f"snapshot {snapshot}" if snapshot else "the store")
+        raise silent(result) if result["not_compared_damaged"] else differs(result)
     if lists.get("not_compared"):
         module.warn(f"{counted(lists, 'not_compared')} could not be compared, the first is {first(lists['not_compared'])}")
     return result
@@ -246,16 +256,30 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
 def damaged(result: dict[str, t.Any], what: str) -> ToolError:
     """The failure that names the first damage."""
     message = f"{what} is damaged in {counted(result, 'damaged')} places, the first is {first(result['damaged'])}"
-    hint = "read the sources again, and look at the store with asl-debug check"
-    return ToolError(message, **{**result, "reason": "DAMAGED", "hint": hint})
+    return ToolError(message, **{**result, "reason": "DAMAGED", "hint": HINT_DAMAGED})
+
+
+def silent(result: dict[str, t.Any]) -> ToolError:
+    """The failure of a store that cannot say what was there: its own damage, which is no difference. What does differ is said behind it."""
+    store = result["verification"]["store"]
+    found = [each for each in result["not_compared"] if each["what"] == "damaged"]
+    message = f"the store {store} is damaged and cannot say what was there in {result['not_compared_damaged']} places"
+    if found:  # it may lie beyond what is listed
+        message += f", the first is {first(found)}"
+    if result["differences"]:
+        message += f"; besides, {differences(result)}"
+    return ToolError(message, **{**result, "reason": "DAMAGED", "hint": HINT_DAMAGED})
 
 
 def differs(result: dict[str, t.Any]) -> ToolError:
-    """The failure that names the first difference, or what the store cannot say."""
-    found = result["differences"] or [each for each in result["not_compared"] if each["what"] == "damaged"]
-    message = f"the source is not as it was in {counted(result, 'differences')} places, the first is {first(found)}"
+    """The failure that names the first difference."""
     hint = "take a new snapshot; find out who writes to it, if it is a disk that nobody may write to"
-    return ToolError(message, **{**result, "reason": "SOURCE_DIFFERS", "hint": hint})
+    return ToolError(differences(result), **{**result, "reason": "SOURCE_DIFFERS", "hint": hint})
+
+
+def differences(result: dict[str, t.Any]) -> str:
+    """How many there are, and the first."""
+    return f"the source is not as it was in {counted(result, 'differences')} places, the first is {first(result['differences'])}"
 
 
 def counted(result: dict[str, t.Any], name: str) -> int:

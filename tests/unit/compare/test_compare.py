@@ -201,6 +201,9 @@ def test_a_store_that_cannot_say_is_no_equality(site: Site) -> None:
     assert (code, document["ok"]) == (5, False)
     assert [(each["path"], each["what"]) for each in document["not_compared"]] == [("etc", "damaged")]
     assert document["differences"] == [], "what nobody knows is not said to be new"
+    assert document["not_compared_damaged"] == 1
+    printed = site.told()
+    assert "the store is DAMAGED" in printed and "NOT as it was" not in printed, "the store's fault, not the source's"
 
 
 def test_which_source(site: Site, tmp_path: Path) -> None:

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.admin.support import damage
 from unit.plugins.support import CHECKOUT, Call
+
+from asl.formats import block
+from asl.store import open_store
+from asl.store.contents import resolve
 
 Laid = dict[str, str]
 
@@ -204,16 +209,31 @@ def test_verify_holds_the_source_against_the_snapshot(call: Call, laid: Laid, st
 
 def test_damage_fails_and_names_the_file(call: Call, laid: Laid, store: str, source: str) -> None:
     taken = took(call, laid, sources=[source], store=store)
-    for block in Path(store, "blocks").rglob("*"):
-        if block.is_file():
-            block.chmod(0o600)
-            data = bytearray(block.read_bytes())
+    for path in Path(store, "blocks").rglob("*"):
+        if path.is_file():
+            path.chmod(0o600)
+            data = bytearray(path.read_bytes())
             data[len(data) // 2] ^= 1
-            block.write_bytes(data)
+            path.write_bytes(data)
     bad = call("asl_verify", snapshot=taken["snapshot"], store=store, **laid)
     assert (bad.rc, bad.result["reason"], bad.result["ok"]) == (1, "DAMAGED", False)
     assert bad.result["damaged"]
     assert f"snapshot {taken['snapshot']} is damaged" in bad.result["msg"]
+
+
+def test_a_damaged_store_is_never_a_source_that_differs(call: Call, laid: Laid, store: str, source: str) -> None:
+    taken = took(call, laid, sources=[source], store=store)
+    opened = open_store(store)
+    place = opened.locate(resolve(opened, opened.find_snapshot("latest").manifest.sources[0].root, b"folder").digest)[0]
+    damage(Path(store), place.block, block.HEADER.size + place.offset + place.length // 2)
+    for changed in (False, True):
+        if changed:
+            Path(source.removeprefix("tree:"), "file").write_bytes(b"another " * 1000)
+        bad = call("asl_verify", snapshot=taken["snapshot"], source="all", store=store, **laid)
+        assert (bad.rc, bad.result["reason"], bad.result["ok"], bad.result["not_compared_damaged"]) == (1, "DAMAGED", False, 1)
+        assert bad.result["msg"].startswith(f"the store {store} is damaged and cannot say what was there in 1 places")
+        assert f"{source}: folder: damaged" in bad.result["msg"] and "asl-debug check" in bad.result["hint"]
+        assert ("the source is not as it was in 1 places" in bad.result["msg"]) is changed, "what does differ is not kept back"
 
 
 def test_a_store_that_is_none_is_named(call: Call, laid: Laid, tmp_path: Path) -> None:

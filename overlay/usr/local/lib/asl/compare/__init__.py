@@ -122,5 +122,6 @@ def compare(store: Store, snapshot: StoredSnapshot, wanted: str = "", progress: 
 
     Raises Usage, Refused for a source that may not be read, Unavailable for one that cannot be opened, Damaged for a lost manifest.
     `differences`: source, path, what (changed, vanished, new), fields, ranges, why, below. `not_compared`: source, path, what (unread: not
-    in the snapshot; unreadable: not given any more; damaged: the store cannot say), ranges, why. `ranges` are [offset, length] in bytes."""
+    in the snapshot; unreadable: not given any more; damaged: the store cannot say), ranges, why; `not_compared_damaged` counts the damaged
+    ones, which are the store's fault and no difference. `ranges` are [offset, length] in bytes."""
     return Comparison(store, snapshot, progress).run(choose(snapshot, wanted))

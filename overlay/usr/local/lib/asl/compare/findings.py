@@ -27,7 +27,7 @@ class Findings:
         self._differences: list[dict[str, Any]] = []
         self._apart: list[dict[str, Any]] = []
         self._more = {"differences": 0, "not_compared": 0}
-        self._damaged = False
+        self._damaged = 0
         self._source = ""
         self.files = self.bytes = self._unread = self._unreadable = 0
 
@@ -56,7 +56,7 @@ class Findings:
 
     def apart(self, path: bytes, what: str, why: str = "", **more: Any) -> None:
         """PATH, or a part of it, could not be compared."""
-        self._damaged = self._damaged or what == DAMAGED
+        self._damaged += what == DAMAGED
         self._add(self._apart, "not_compared", {"source": self._source, "path": path, "what": what, "why": why or _WHY[what], **more})
 
     def content(self, path: bytes, content: Content, fields: Sequence[str], why: str = "") -> None:
@@ -77,7 +77,7 @@ class Findings:
         """The lists."""
         return {
             "differences": self._differences, "differences_omitted": self._more["differences"],
-            "not_compared": self._apart, "not_compared_omitted": self._more["not_compared"],
+            "not_compared": self._apart, "not_compared_omitted": self._more["not_compared"], "not_compared_damaged": self._damaged,
         }  # fmt: skip
 
     def _add(self, listed: list[dict[str, Any]], name: str, entry: dict[str, Any]) -> None:

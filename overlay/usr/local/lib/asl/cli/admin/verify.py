@@ -56,7 +56,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
 
 def run_source(args: argparse.Namespace, context: Context) -> int:
-    """Hold the source against the snapshot. 0: equal, 1: equal as far as it could be compared, 5: something differs."""
+    """Hold the source against the snapshot. 0: equal, 1: equal as far as it could be compared, 5: something differs, or the store cannot
+    say what was there."""
     from asl.compare import compare
 
     if args.sample is not None:
@@ -86,11 +87,16 @@ def render_source(result: Mapping[str, Any]) -> str:
         lines += [word + _finding(each) for each in found[:LOSSES_SHOWN]]
         if total > LOSSES_SHOWN:
             lines.append(f"… and {total - LOSSES_SHOWN} more: --json lists them")
-    if not result["ok"]:
-        lines.append(f"the source is NOT as it was: {len(result['differences']) + result['differences_omitted']} differences")
-    else:
-        lines.append("the source is as it was" if result["complete"] else "the source is as it was, as far as it could be compared")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_verdict(result)])
+
+
+def _verdict(result: Mapping[str, Any]) -> list[str]:
+    """What the comparison comes to. That the store cannot say what was there is the store's fault, and no difference."""
+    found, damaged = len(result["differences"]) + result["differences_omitted"], result["not_compared_damaged"]
+    said = [f"the store is DAMAGED: it cannot say what was there in {damaged} places; see asl-admin heal"] if damaged else []
+    if found:
+        return [*said, f"the source is NOT as it was: {found} differences"]
+    return [*said, "the source is as it was" + ("" if result["complete"] else ", as far as it could be compared")]
 
 
 def _finding(each: Mapping[str, Any]) -> str:
