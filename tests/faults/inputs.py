@@ -25,6 +25,8 @@ from asl.formats import canonical, records
 from asl.formats.artifact import TAG_RECEIPT, TAG_RESCUE
 from asl.formats.snapshot import About
 from asl.intake.ledger import key_of
+from asl.intake.queue import jobs, submit
+from asl.intake.request import Request
 from asl.sources.device import DeviceSource
 from asl.store import open_writer
 
@@ -132,7 +134,21 @@ def fuzzed_jobs(folder: Path, seed: int, rounds: int) -> Points:
             ask("asl-intake", "status", os.fsdecode(job.name))
             ask("asl-intake", "wait", os.fsdecode(job.name), "--timeout", "0")
             ask("asl-intake", "cancel", os.fsdecode(job.name))
+            _drained(job, Request((f"tree:{folder / 'source'}",), str(store), "d"))
             yield f"job {number}"
+
+
+def _drained(bad: Path, request: Request) -> None:
+    """The server comes past the BAD job: it ends with a sentence, and the job of REQUEST behind it is done."""
+    (bad / "result.json").unlink(missing_ok=True)
+    good = submit(request)
+    os.utime(good.path("request.json"), (2e9, 2e9))
+    with guarded(), contextlib.redirect_stderr(io.StringIO()):
+        assert main("asl-intake", ["--quiet", "serve", "--drain"]) == 0
+    ends = {each.id: each.document() for each in jobs()}
+    assert "snapshot" in ends[good.id]["result"], ends
+    reasons = {each["result"].get("reason") if each["finished"] else "NEVER" for each in ends.values()}
+    assert not reasons & {"NEVER", "INTERNAL"}, ends
 
 
 def fuzzed_receipts(folder: Path, seed: int, rounds: int) -> Points:

@@ -8,6 +8,9 @@ Each carries a one-sentence message, a stable ``reason`` code for machines and a
 
 from __future__ import annotations
 
+import errno
+import os
+import traceback
 from typing import Any, ClassVar, Optional
 
 
@@ -80,3 +83,36 @@ class Interrupted(AslError):
 
     exit_code = 130
     default_reason = "INTERRUPTED"
+
+
+_REASONS = {
+    errno.EACCES: "PERMISSION",
+    errno.EPERM: "PERMISSION",
+    errno.ENOSPC: "NO_SPACE",
+    errno.ENOENT: "NOT_FOUND",
+    errno.EROFS: "READ_ONLY",
+    errno.EIO: "IO_ERROR",
+}
+
+
+def as_asl_error(error: BaseException) -> AslError:
+    """ERROR as a person can use it: one sentence, whatever it was."""
+    if isinstance(error, AslError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("stopped before the end", hint="run the same command again: it goes on where it stopped")
+    if isinstance(error, OSError):
+        return from_os_error(error)
+    if isinstance(error, MemoryError):
+        return AslError("there is not enough memory to go on", reason="NO_MEMORY", hint="free memory or lower --jobs")
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(os.path.dirname(where.filename))}/{os.path.basename(where.filename)}:{where.lineno}"
+    what = f"a fault of the tool itself at {place}: {type(error).__name__}: {error}"
+    return AslError(what, reason="INTERNAL", hint="run it again with ASL_TRACE=1 and report what it prints")
+
+
+def from_os_error(error: OSError) -> AslError:
+    """An operating system error that no layer below could say more about."""
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+    reason = _REASONS.get(error.errno or 0, "OS_ERROR")
+    return AslError(f"{where}{(error.strerror or str(error)).lower()}", reason=reason)

@@ -9,33 +9,21 @@ module of the command that runs is imported: on a rescue host without byte code 
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn, Optional
 
 from asl.cli.context import Context
 from asl.cli.tools import TOOLS, VERSION
-from asl.errors import AslError, Interrupted, Usage
+from asl.errors import Usage, as_asl_error
 
 EXIT_CODES = """\
 exit status:
   0 done   1 done, with losses that are listed   2 usage or configuration   3 refused by a safety rule
   4 not available (network, ZFS, space, permission)   5 integrity failure   130 interrupted, resumable"""
-
-
-_REASONS = {
-    errno.EACCES: "PERMISSION",
-    errno.EPERM: "PERMISSION",
-    errno.ENOSPC: "NO_SPACE",
-    errno.ENOENT: "NOT_FOUND",
-    errno.EROFS: "READ_ONLY",
-    errno.EIO: "IO_ERROR",
-}
 
 
 class Parser(argparse.ArgumentParser):
@@ -129,29 +117,6 @@ def main(tool: str, argv: Optional[Sequence[str]] = None) -> int:
         told = as_asl_error(error)
         Context.report(tool, told, as_json="--json" in words)
         return told.exit_code
-
-
-def as_asl_error(error: BaseException) -> AslError:
-    """ERROR as a person can use it: one sentence, whatever it was."""
-    if isinstance(error, AslError):
-        return error
-    if isinstance(error, KeyboardInterrupt):
-        return Interrupted("stopped before the end", hint="run the same command again: it goes on where it stopped")
-    if isinstance(error, OSError):
-        return from_os_error(error)
-    if isinstance(error, MemoryError):
-        return AslError("there is not enough memory to go on", reason="NO_MEMORY", hint="free memory or lower --jobs")
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{os.path.basename(os.path.dirname(where.filename))}/{os.path.basename(where.filename)}:{where.lineno}"
-    what = f"a fault of the tool itself at {place}: {type(error).__name__}: {error}"
-    return AslError(what, reason="INTERNAL", hint="run it again with ASL_TRACE=1 and report what it prints")
-
-
-def from_os_error(error: OSError) -> AslError:
-    """An operating system error that no layer below could say more about."""
-    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-    reason = _REASONS.get(error.errno or 0, "OS_ERROR")
-    return AslError(f"{where}{(error.strerror or str(error)).lower()}", reason=reason)
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:

@@ -19,13 +19,14 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Optional
 
 from asl import paths
-from asl.errors import NotFound, Unavailable
+from asl.errors import NotFound, Unavailable, Usage
 from asl.intake import wellformed
 from asl.intake.request import Request
 from asl.system import replace_file
@@ -51,11 +52,12 @@ class Job:
         return os.path.exists(self.path(name))
 
     def load(self, name: str) -> Optional[dict[str, Any]]:
-        """The JSON document in a file of the job; None when it is not there or is damaged."""
+        """The JSON document in a file of the job; None when it is not there, is no file, or is damaged."""
         try:
-            with open(self.path(name), "rb") as file:
-                value = json.load(file)
-        except (OSError, ValueError):
+            # A pipe in its place must not make anybody wait.
+            with open(os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+                value = json.load(file) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+        except (OSError, ValueError, RecursionError):
             return None
         return value if isinstance(value, dict) else None
 
@@ -64,23 +66,34 @@ class Job:
         replace_file(self.path(name), json.dumps(document, indent=1).encode() + b"\n", 0o600)
 
     def forget(self, *names: str) -> None:
-        """Remove files of the job."""
+        """Remove files of the job. Raises Unavailable (BAD_RESULT) where something else has the name of one."""
         for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path(name))
+            path = self.path(name)
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
+            except IsADirectoryError as error:
+                raise Unavailable(f"{path} is a folder where a file belongs", reason="BAD_RESULT", hint="move it away") from error
 
     @property
     def request(self) -> Request:
-        """What is asked for. Raises NotFound."""
-        document = self.load("request.json")
-        if document is None:
-            raise NotFound(f"there is no job {self.id}", reason="NO_JOB", hint="asl-intake status lists the jobs")
-        return Request.of(document)
+        """What is asked for. Raises Usage where that cannot be told (BAD_REQUEST) or cannot be meant."""
+        return Request.of(self._written("request.json"))
 
     @property
     def settings(self) -> dict[str, str]:
-        """Keys of asl.conf that hold for this job."""
-        return {str(key): str(value) for key, value in (self.load("settings.json") or {}).items()}
+        """Keys of asl.conf that hold for this job. Raises Usage (BAD_REQUEST)."""
+        if not self.has("settings.json"):
+            return {}
+        return {str(key): str(value) for key, value in self._written("settings.json").items()}
+
+    def _written(self, name: str) -> dict[str, Any]:
+        document = self.load(name)
+        if document is None:
+            what = f"what the job {self.id} is to do cannot be told: {self.path(name)} is damaged"
+            raise Usage(what, reason="BAD_REQUEST", hint="submit it again; the folder of this one can be removed")
+        return document
 
     @property
     def running(self) -> bool:
@@ -104,22 +117,27 @@ class Job:
             "state": state,
             "finished": state == FINISHED,
             "changed": changed,
-            "actions": [] if changed is False else self.request.actions(),
+            "actions": [] if changed is False else self._actions(),
             "progress": wellformed.progress(self.load("progress.json")),
             "result": result,
         }
+
+    def _actions(self) -> list[str]:
+        try:
+            return self.request.actions()
+        except Usage:  # the server says it, as the result
+            return []
 
 
 def jobs() -> list[Job]:
     """Every job, in the order in which they were asked for."""
     folder = paths.state("runtime", "queue")
-    try:
-        found = [Job(name) for name in os.listdir(folder)]
-    except FileNotFoundError:
-        return []
-    return sorted(
-        (job for job in found if job.has("request.json")), key=lambda job: (os.stat(job.path("request.json")).st_mtime_ns, job.id)
-    )
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for job in map(Job, os.listdir(folder)):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # no job, or not any more
+                found.append((os.stat(job.path("request.json")).st_mtime_ns, job.id, job))
+    return [job for _when, _id, job in sorted(found, key=lambda each: each[:2])]
 
 
 def find(job_id: str) -> Job:
@@ -145,8 +163,8 @@ def submit(request: Request, settings: Optional[Mapping[str, str]] = None) -> Jo
 
 
 def _stale(job: Job) -> bool:
-    result = job.load("result.json")
-    if result is None:
+    result = wellformed.result(job.load("result.json"))
+    if result.get("reason") == wellformed.BAD_RESULT:
         return True
     return "error" in result and time.time() - os.stat(job.path("result.json")).st_mtime > STALE_FAILURE
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -86,8 +87,19 @@ def _check_types(document: Mapping[str, Any]) -> None:
     wrong += ["sources"] * (not wrong and not all(isinstance(each, str) for each in document["sources"]))
     wrong += ["labels"] * (not wrong and not all(isinstance(each, str) for each in document["labels"].values()))
     wrong += ["sign"] * (not isinstance(document.get("sign"), (str, type(None))))
+    wrong += [key for key in ("sources", "store", "labels", "sign") if not wrong and not _speakable(document.get(key))]
     if wrong:
         raise TypeError(f"{wrong[0]} as it should be")
+
+
+def _speakable(value: Any) -> bool:
+    """Whether all text in VALUE can be the name of something: no zero byte, nothing that is neither text nor bytes of a file's name."""
+    if isinstance(value, str):
+        try:
+            return b"\0" not in os.fsencode(value)
+        except UnicodeEncodeError:
+            return False
+    return all(map(_speakable, [*value, *value.values()] if isinstance(value, dict) else value or ()))
 
 
 def parse_labels(words: Sequence[str]) -> dict[str, str]:

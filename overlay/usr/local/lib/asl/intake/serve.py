@@ -15,13 +15,14 @@ import select
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Optional
 
 from asl import paths
 from asl.config import Config
-from asl.errors import AslError, Interrupted
+from asl.errors import Interrupted, as_asl_error
 from asl.intake import mount, queue
 from asl.intake.progress import Progress
 from asl.intake.reach import remote
@@ -32,6 +33,8 @@ log = logging.getLogger("asl.intake")
 Configure = Callable[[Mapping[str, str]], Config]
 # Seconds between two looks at the queue where nobody calls: a request may be written by hand.
 LOOK = 5.0
+# Seconds until a job that could not be given a result is tried again.
+PUT_OFF = 60.0
 
 
 def call() -> None:
@@ -47,45 +50,52 @@ def _bell() -> str:
 @contextmanager
 def _listening() -> Iterator[Optional[socket.socket]]:
     """The socket on which submit calls; None where it cannot be made, and the loop looks by itself."""
-    bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        os.makedirs(os.path.dirname(_bell()), mode=0o700, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_bell())
-        bell.bind(_bell())
-        yield bell
-    except OSError as error:
-        log.warning("cannot listen on %s: %s", _bell(), error)
-        yield None
-    finally:
-        bell.close()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
+        heard = True
+        try:
+            os.makedirs(os.path.dirname(_bell()), mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_bell())
+            bell.bind(_bell())
+        except OSError as error:
+            log.warning("cannot listen on %s: %s", _bell(), error)
+            heard = False
+        yield bell if heard else None
 
 
 def serve(configure: Configure, *, drain: bool) -> bool:
-    """Work through the queue; with DRAIN until it is empty, else for ever. False when another server is there."""
+    """Work through the queue; with DRAIN until it is empty, else for ever. False when another server is there.
+
+    A job that cannot even be given a result is put off: it must not keep the others waiting."""
+    put_off: dict[str, float] = {}
     queue.make_folder(paths.state("locks"))
     with queue.hold(queue.server_lock()) as mine:
         if not mine:
             return False
         with _listening() as bell:
             while True:
-                job = _next()
+                job = _next(put_off)
                 if job is not None:
-                    work(job, configure)
-                elif drain and _may_leave():
+                    try:
+                        work(job, configure)
+                    except Exception as error:
+                        log.error("job %s cannot be worked on: %s", job.id, as_asl_error(error).message)
+                        put_off[job.id] = time.monotonic() + PUT_OFF
+                elif drain and _may_leave(put_off):
                     return True
                 else:
                     _wait(bell)
 
 
-def _next() -> Optional[queue.Job]:
-    return next((job for job in queue.jobs() if job.state == queue.QUEUED), None)
+def _next(put_off: Mapping[str, float]) -> Optional[queue.Job]:
+    now = time.monotonic()
+    return next((job for job in queue.jobs() if job.state == queue.QUEUED and put_off.get(job.id, now) <= now), None)
 
 
-def _may_leave() -> bool:
+def _may_leave(put_off: Mapping[str, float]) -> bool:
     # Within the lock of the queue nobody submits: a submit that saw this server either finds it working or finds it gone.
     with queue.locked():
-        if _next() is None:
+        if _next(put_off) is None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(queue.server_lock())
             return True
@@ -103,7 +113,6 @@ def work(job: queue.Job, configure: Configure) -> None:
     with queue.hold(job.path("lock")) as mine:
         if not mine:
             return
-        log.info("job %s: %s", job.id, "; ".join(job.request.actions()))
         result = _result(job, configure)
         job.save("result.json", result)
         job.forget("cancel")
@@ -117,9 +126,10 @@ def _result(job: queue.Job, configure: Configure) -> dict[str, Any]:
         job.save("progress.json", progress)
 
     try:
+        request = job.request
+        log.info("job %s: %s", job.id, "; ".join(request.actions()))
         config = configure(job.settings)
         progress = Progress(show=show, limit=config.intake_bandwidth)
-        request = job.request
         reached = remote(config, request.store, request.domain)
         mount.check(config, request.store)
         return run_intake(
@@ -130,10 +140,9 @@ def _result(job: queue.Job, configure: Configure) -> dict[str, Any]:
             remote=reached,
             block_compression=config.block_compression,
         )
-    except AslError as error:
-        return {**error.document(), "changed": False, "exit_code": error.exit_code}
-    except (OSError, MemoryError) as error:
-        return {"error": str(error) or "out of memory", "reason": "OS_ERROR", "hint": None, "changed": False, "exit_code": 4}
+    except Exception as error:  # whatever it is, it is the end of this job and of no other
+        told = as_asl_error(error)
+        return {**told.document(), "changed": False, "exit_code": told.exit_code}
 
 
 def ensure_server(tool: str) -> bool:

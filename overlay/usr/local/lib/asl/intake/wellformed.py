@@ -23,6 +23,7 @@ _PROGRESS: Shape = {
     "phase": _TEXT, "source": _TEXT, "files": _NUMBER, "bytes_done": _NUMBER, "bytes_total": (*_NUMBER, type(None)), "bytes_new": _NUMBER,
     "bytes_duplicate": _NUMBER, "bytes_unread": _NUMBER, "rate": _NUMBER, "eta": (*_NUMBER, type(None)), "seconds_since_read": _NUMBER,
 }  # fmt: skip
+BAD_RESULT = "BAD_RESULT"
 _MOST = 1 << 63  # beyond it no size, and no number of seconds, means anything
 
 
@@ -39,7 +40,7 @@ def result(found: Optional[dict[str, Any]]) -> dict[str, Any]:
         return found
     what = "how the job ended is not known: its result is damaged"
     hint = "submit it again: what it has stored stays, and is not read anew"
-    return {"error": what, "reason": "BAD_RESULT", "hint": hint, "changed": False, "exit_code": 4}
+    return {"error": what, "reason": BAD_RESULT, "hint": hint, "changed": False, "exit_code": 4}
 
 
 def _whole(found: Mapping[str, Any]) -> bool:

@@ -60,12 +60,28 @@ class Media:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Media:
-        """From a request. Raises Usage for a key that is not known."""
-        known = {field.name for field in fields(cls)}
-        if set(document) - known:
-            raise Usage(f"{min(set(document) - known)!r} says nothing about a disk", reason="BAD_REQUEST")
+        """From a request. Raises Usage for a key that is not known, or a value of another kind."""
+        unknown = set(document) - {field.name for field in fields(cls)}
+        if unknown:
+            raise Usage(f"{min(unknown)!r} says nothing about a disk", reason="BAD_REQUEST")
+        for key, value in document.items():
+            if not _fits(key, value):
+                raise Usage(f"{value!r} is nothing that {key.replace('_', ' ')} could be", reason="BAD_REQUEST")
         return cls(**document)
 
     def document(self) -> dict[str, Any]:
         """What differs from the defaults; for requests, so that a request without wishes stays as it was."""
         return {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name) != field.default}
+
+
+_NAMES, _FLAGS = ("map", "retry", "domain_map"), ("skip_free", "scrape", "restart", "name_files")
+
+
+def _fits(key: str, value: Any) -> bool:
+    if key in _NAMES:
+        return value is None or (isinstance(value, str) and "\0" not in value)
+    if key in _FLAGS:
+        return isinstance(value, bool)
+    if value is None:
+        return key not in ("retries", "read_deadline")
+    return isinstance(value, (int, float) if key == "read_deadline" else int) and not isinstance(value, bool)
