@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from asl.backends.secret import others_may_read
 from asl.config import parse, values
 from asl.config.main import convert
 from asl.errors import Usage
@@ -110,15 +110,14 @@ def load(path: str | None = None, overrides: Mapping[str, str] | None = None) ->
 
 
 def secret(path: str, what: str) -> str:
-    """The text of a file that only its owner may read. Raises Usage; never repeats what is in it."""
+    """The text of a file that nobody else may read. Raises Usage; never repeats what is in it."""
     try:
-        mode = os.stat(path).st_mode
         with open(path, encoding="utf-8") as file:
-            text = file.read(1 << 20)
+            exposed, text = others_may_read(file.fileno()), file.read(1 << 20)
     except (OSError, UnicodeDecodeError) as error:
         why = (getattr(error, "strerror", None) or "it is not text").lower()
         raise Usage(f"{what} {path}: cannot be read: {why}", reason="SECRET_FILE", hint="check the path and its owner") from error
-    if mode & 0o077:
+    if exposed:
         hint = f"chmod 0600 {path}, and change what is in it if others could read it"
         raise Usage(f"{what} {path}: others may read it", reason="SECRET_FILE", hint=hint)
     return text

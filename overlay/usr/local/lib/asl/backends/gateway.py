@@ -8,8 +8,6 @@ A token that may add is enough for missing, put, seal and find; reading needs on
 from __future__ import annotations
 
 import json
-import os
-import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +15,7 @@ from typing import Any, Optional
 
 from asl.backends import layout
 from asl.backends.https import AGAIN, Answer, Connections, Lost, Remote, problem
+from asl.backends.secret import others_may_read
 from asl.endpoint import Unreachable
 from asl.errors import AslError, NotFound, Unavailable
 from asl.formats import canonical
@@ -175,7 +174,7 @@ def read_token(path: Optional[str]) -> str:
         raise Unavailable("no token is at hand", reason="TOKEN_MISSING", hint=hint)
     try:
         with open(path, encoding="ascii") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+            if others_may_read(file.fileno()):
                 raise Unavailable(f"{path}: others may read the token", reason="TOKEN_FILE", hint=f"chmod 0600 {path}, and get a new token")
             return file.read(4096).strip()
     except OSError as error:
