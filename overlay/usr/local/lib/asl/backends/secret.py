@@ -27,16 +27,13 @@ def others_may_read(fd: int) -> bool:
         acl = os.getxattr(fd, _ACL)
     except OSError:
         return True  # no list: the bits say what they seem to say
-    version = _VERSION.unpack_from(acl)[0] if len(acl) >= _VERSION.size else 0
-    if version != 2 or (len(acl) - _VERSION.size) % _ENTRY.size:
+    if len(acl) < _VERSION.size or (len(acl) - _VERSION.size) % _ENTRY.size or _VERSION.unpack_from(acl)[0] != 2:
         return True
     entries = list(_ENTRY.iter_unpack(acl[_VERSION.size :]))
     mask = next((permissions for tag, permissions, _id in entries if tag == _MASK), 0o7)
-    for tag, permissions, user in entries:
-        if tag == _OTHER and permissions:
-            return True
-        if tag in (_GROUP_OBJ, _GROUP) and permissions & mask:
-            return True
-        if tag == _USER and permissions & mask and user not in (0, os.geteuid()):
-            return True
-    return False
+    return any(_is_another(tag, user) and permissions & (0o7 if tag == _OTHER else mask) for tag, permissions, user in entries)
+
+
+def _is_another(tag: int, user: int) -> bool:
+    """True for an entry of an access list that is about somebody else than the owner, root and the user of this process."""
+    return tag in (_OTHER, _GROUP_OBJ, _GROUP) or (tag == _USER and user not in (0, os.geteuid()))

@@ -102,6 +102,8 @@ class Walk:
                     self.bytes += len(payload)
                 return payload
             except AslError as failed:
+                if failed.reason == "PEER_UNAVAILABLE":
+                    raise  # nothing is known to be lost
                 error = failed
         self._report(digest, path, what, error)
         return None

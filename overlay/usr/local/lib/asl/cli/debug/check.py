@@ -30,13 +30,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
-    """Check the store. 0: no fault, 5: faults. Raises NotFound, Unavailable."""
+    """Check the store, with what the admitted peers have for it. 0: no fault, 5: faults. Raises NotFound, Unavailable."""
     from asl.backends.posix import Posix
     from asl.store import raw
     from asl.store.check import check
     from asl.store.rebuild import rebuild
 
-    location = stores.location(args, context)
+    location, remote, peers = stores.reading_place(args, context, fresh=True)
     if args.rebuild and "://" in location:
         hint = "run it where the store lies, and name its directory"
         raise Usage(f"{location} cannot be rebuilt through a gateway", reason="REMOTE_UNSUPPORTED", hint=hint)
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         if args.rebuild:
             anew = rebuild(Posix(location), line.show).document()
             context.text(_rebuilt(anew["rebuilt"]))
-        result = check(raw(location, stores.reached(location, args, context)), line.show)
+        result = check(raw(location, remote), line.show, peers)
     context.document({"store": location, **anew, **result.document()})
     context.text(render(result))
     return 0 if result.ok else 5

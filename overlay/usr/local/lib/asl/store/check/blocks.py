@@ -10,6 +10,7 @@ should lie in which block is ever held, and memory does not grow with the store.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Optional
 
 from asl.backends import layout
@@ -23,6 +24,7 @@ from asl.store.check.inventory import Inventory
 from asl.store.check.shelf import Shelf
 from asl.store.index import Segment
 from asl.store.marks import Marks
+from asl.store.peers import Peer
 
 # No block is larger than this: 64 MiB of content (the largest block.size) or one artifact, and its tables.
 LARGEST = 96 * 1024 * 1024
@@ -51,8 +53,10 @@ class _Hit:
 class BlockCheck:
     """The walk over all blocks. Use run()."""
 
-    def __init__(self, backend: Reads, inventory: Inventory, shelf: Shelf, findings: Findings) -> None:
+    def __init__(self, backend: Reads, inventory: Inventory, shelf: Shelf, findings: Findings, peers: Sequence[Peer] = ()) -> None:
         self._backend, self._inventory, self._shelf, self._findings = backend, inventory, shelf, findings
+        self._peers = peers
+        self._holders: dict[BlockID, Reads] = {}  # of the blocks that only a peer has
         self._by_block = shelf.by_block()
         self._named = shelf.named()
         self._marks = Marks()
@@ -75,9 +79,9 @@ class BlockCheck:
     def _block(self, block_id: BlockID) -> None:
         name = layout.block(block_id)
         try:
-            self._read(block_id)
+            self._read(block_id, self._backend)
         except NotFound:
-            self._bad[block_id] = _Hit("the block is missing", "MISSING_BLOCK")
+            self._missing(block_id)
         except AslError as error:
             if error.reason == "PERMISSION":
                 raise
@@ -87,11 +91,30 @@ class BlockCheck:
                 what = "no segment names it; the next writer takes in what lies in it"
                 self._findings.note(name, what, "UNREFERENCED")
 
-    def _read(self, block_id: BlockID) -> None:
-        size = self._backend.size(layout.block(block_id))
+    def _missing(self, block_id: BlockID) -> None:
+        """A block that is not here: an admitted peer that has it, whole, makes up for it."""
+        what = "the block is missing"
+        for peer in self._peers:
+            try:
+                reader = peer.reader()
+                if reader is None:
+                    continue
+                self._read(block_id, reader.backend)
+            except NotFound:
+                continue
+            except AslError as error:
+                what += f"; peer {peer.name}: {error.message}"
+            else:
+                self._holders[block_id] = reader.backend
+                self._findings.note(layout.block(block_id), f"the block is not here; the peer {peer.name} has it, whole", "HELD_BY_PEER")
+                return
+        self._bad[block_id] = _Hit(what, "MISSING_BLOCK")
+
+    def _read(self, block_id: BlockID, backend: Reads) -> None:
+        size = backend.size(layout.block(block_id))
         if size > LARGEST:
             raise Damaged(f"it has {size} bytes, more than any block", reason="DAMAGED_BLOCK")
-        data = self._backend.read(layout.block(block_id))
+        data = backend.read(layout.block(block_id))
         good = hashlib.sha256(data).digest() == block_id
         problem: Optional[AslError] = None
         try:
@@ -148,9 +171,10 @@ class BlockCheck:
         return block_id in self._bad and self._bad[block_id].reason == "MISSING_BLOCK"
 
     def _feed(self, hasher: hashlib._Hash, extent: segment.Extent) -> None:
+        holder = self._holders.get(extent.block, self._backend)
         at, left = block.HEADER.size + extent.offset, extent.length
         while left:
-            piece = self._backend.read(layout.block(extent.block), at, min(left, _PIECE))
+            piece = holder.read(layout.block(extent.block), at, min(left, _PIECE))
             if not piece:
                 return  # the block ends before the artifact: the digest will tell
             hasher.update(piece)

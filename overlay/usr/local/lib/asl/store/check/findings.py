@@ -44,7 +44,7 @@ class Findings:
         self.faults.append(Fault(name, what, reason, tuple(artifacts)))
 
     def note(self, name: str, what: str, reason: str) -> None:
-        """The object NAME is as a crash or a running writer may leave it."""
+        """The object NAME is as a crash or a running writer may leave it, or as an admitted peer makes up for."""
         self.notes.append(Fault(name, what, reason))
 
     def count(self, what: str, number: int = 1) -> None:
@@ -58,10 +58,11 @@ class Findings:
 
     @contextmanager
     def catching(self, name: str) -> Iterator[None]:
-        """Turn an error about the object NAME into its fault. What this process may not read says nothing about the store: raised."""
+        """Turn an error about the object NAME into its fault. What this process may not read says nothing about the store, and a peer
+        that cannot be read nothing about what it has: raised."""
         try:
             yield
         except AslError as error:
-            if error.reason == "PERMISSION":
+            if error.reason in ("PERMISSION", "PEER_UNAVAILABLE"):
                 raise
             self.fault(name, error.message, error.reason)
