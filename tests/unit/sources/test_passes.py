@@ -9,7 +9,7 @@ import errno
 import os
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asl.errors import Usage
-from asl.sources import passes
+from asl.sources import passes, patient
 from asl.sources.mapfile import BAD, FAILED, NEW, READ, STATUSES, UNSCRAPED, RescueMap
 from asl.sources.media import Media
 from asl.sources.passes import Block, Passes, Stop, losses
-from asl.sources.patient import PatientReader
+from asl.sources.patient import PatientReader, Swept
 
 SECTOR = 512
 
@@ -46,16 +46,22 @@ class Disk:
             raise OSError(errno.EIO, "Input/output error")
         return memoryview(self.data)[at : at + size]
 
-    def sweep(self, at: int, size: int, sector: int, *, backward: bool) -> tuple[memoryview, int]:
+    def sweep(self, at: int, size: int, sector: int, *, backward: bool, most_bad: int = 1) -> Swept:
         edges = list(range(at - at % sector, at + size, sector))
         start, end = (at + size, at + size) if backward else (at, at)
+        bad = 0
         for edge in reversed(edges) if backward else edges:
             low, high = max(edge, at), min(edge + sector, at + size)
             if self._fails(low, high - low):
                 self.failures.append((low, high - low))
-                return memoryview(self.data)[start:end], errno.EIO
-            start, end = (low, end) if backward else (start, high)
-        return memoryview(self.data)[start:end], 0
+                bad += 1
+            elif bad:
+                break
+            else:
+                start, end = (low, end) if backward else (start, high)
+            if bad == most_bad:
+                break
+        return Swept(memoryview(self.data)[start:end], bad, errno.EIO if bad else 0)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -190,7 +196,7 @@ def test_the_reading_process_gives_the_bytes(tmp_path: Path) -> None:
         assert bytes(first) + bytes(second) == data[: 2 << 20], "the one before is still there"
         assert bytes(reader.read(3 << 20, 4096)) == data[3 << 20 :], "what was asked for ahead and not wanted is not mistaken for it"
         for backward in (False, True):
-            assert reader.sweep(512, 4096, SECTOR, backward=backward) == (memoryview(data)[512 : 512 + 4096], 0)
+            assert reader.sweep(512, 4096, SECTOR, backward=backward) == (memoryview(data)[512 : 512 + 4096], 0, 0)
     finally:
         reader.close()
         os.close(fd)
@@ -217,7 +223,9 @@ def test_an_error_of_the_kernel_is_passed_on() -> None:
         with pytest.raises(OSError) as error:
             reader.read(0, 4096)
         assert error.value.errno == errno.EIO
-        assert reader.sweep(0, 4096, SECTOR, backward=False)[1] == errno.EIO
+        assert reader.sweep(0, 4096, SECTOR, backward=False) == (b"", 1, errno.EIO)
+        assert reader.sweep(0, 4096, SECTOR, backward=False, most_bad=5) == (b"", 5, errno.EIO)
+        assert reader.sweep(0, 4096, SECTOR, backward=True, most_bad=50) == (b"", 8, errno.EIO)
     finally:
         reader.close()
         os.close(fd)
@@ -255,6 +263,62 @@ def test_a_disk_that_never_answers_is_given_up_after_three_reads() -> None:
     work.close()
     os.close(here)
     os.close(there)
+
+
+@pytest.fixture
+def moody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, bytes]]:
+    """A disk of 64 sectors, of which 40 hangs for ever, and 20 to 29 fail at once, as does a read that holds one of them."""
+    data, real = os.urandom(64 * SECTOR), patient._read
+
+    def read(fd: int, plain: int, buffer: memoryview, at: int) -> tuple[int, int]:
+        first, last = at // SECTOR, (at + len(buffer) - 1) // SECTOR
+        if first == last == 40:
+            signal.pause()  # in a process of its own, which is killed
+        return (0, errno.EIO) if (first <= 29 and last >= 20) or first <= 40 <= last else real(fd, plain, buffer, at)
+
+    monkeypatch.setattr(patient, "_read", read)
+    (tmp_path / "disk").write_bytes(data)
+    fd = os.open(tmp_path / "disk", os.O_RDONLY)
+    yield fd, data
+    os.close(fd)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_sector_that_hangs_hides_none_of_those_before_it(moody: tuple[int, bytes], backward: bool) -> None:
+    fd, data = moody
+    reader = PatientReader(fd, 0.5)
+    try:
+        found = reader.sweep(30 * SECTOR, 34 * SECTOR, SECTOR, backward=backward)
+        assert found[1:] == (1, errno.ETIMEDOUT) and reader.abandoned == 1
+        assert bytes(found.data) == (data[41 * SECTOR :] if backward else data[30 * SECTOR : 40 * SECTOR])
+        whole = (0, 41 * SECTOR) if not backward else (20 * SECTOR, 41 * SECTOR)
+        assert reader.sweep(*whole, SECTOR, backward=backward).bad == 1
+    finally:
+        reader.close()
+
+
+def test_sectors_that_fail_at_once_are_not_taken_for_ones_that_hang(moody: tuple[int, bytes]) -> None:
+    """Ten in a row that fail, behind three that hung: reading goes on, and what is not read are these sectors and no others."""
+    fd, data = moody
+    reader = PatientReader(fd, 0.5)
+    reader.abandoned = 3
+    work = Passes(RescueMap(len(data)), reader, SECTOR, Media(read_deadline=0.5))
+    came = {block.at: bytes(block.data) for phase in work.phases() for block in phase.blocks()}
+    work.close()
+    unread = [(area.start // SECTOR, area.end // SECTOR) for area in work.map.areas() if area.status != READ]
+    assert unread == [(20, 30), (40, 41)]
+    assert all(data[at : at + len(block)] == block for at, block in came.items())
+
+
+def test_bad_sectors_in_a_row_are_asked_for_at_once() -> None:
+    disk = Disk(1 << 20, [(64 * SECTOR, 164 * SECTOR)])
+    asked: list[int] = []
+    sweep = disk.sweep
+    disk.sweep = lambda *where, **how: asked.append(where[0]) or sweep(*where, **how)  # type: ignore[func-returns-value,method-assign]
+    run(disk, Media())
+    calm = len(asked)
+    run(disk, Media(max_errors=1000))
+    assert calm < 12 and len(asked) - calm >= 100, "a rule that counts is asked behind each sector"
 
 
 def test_wishes_that_make_no_sense_are_usage_errors() -> None:

@@ -31,6 +31,8 @@ CLUSTER = 64 * 1024
 SKIP, MOST_SKIPPED = 64 * 1024, 1 << 30
 # After so many good clusters in a row the next one is asked for ahead again, and after so many large reads are made again.
 EASY, CALM = 4, 64
+# So many bad sectors in a row are tried at once: asking for each by itself costs more than a quick disk takes to fail.
+ROW = 128
 _MINUTE = 60.0
 
 
@@ -121,26 +123,27 @@ class Passes:
     def _try(self, at: int, size: int, *, ahead: Sequence[tuple[int, int]] = ()) -> Optional[memoryview]:
         """The bytes, or None where they cannot be read. Raises Stop."""
         self.watch()
+        before = self._reader.abandoned
         try:
             data = self._reader.read(at, size, ahead=ahead)
         except OSError as error:
-            self._failed(why(error), self._reader.abandoned)
+            self._failed(why(error), hangs=self._reader.abandoned > before)
+            return None
+        if len(data) < size:
+            self._failed("it ends before its size")
             return None
         self._silent = 0
-        if len(data) < size:
-            self._failed("it ends before its size", 0)
-            return None
         return data
 
-    def _failed(self, words: str, abandoned: int) -> None:
+    def _failed(self, words: str, *, hangs: bool = False) -> None:
         self.errors += 1
         self.words = self.words or words
-        self._silent = self._silent + 1 if abandoned else 0
+        self._silent = self._silent + 1 if hangs else 0
         media, now = self._media, time.monotonic()
         self._recent.append(now)
         while self._recent[0] < now - _MINUTE:
             self._recent.popleft()
-        if self._silent and self._reader.abandoned >= SILENT and self._silent >= SILENT:
+        if self._silent >= SILENT:
             raise Stop(f"{SILENT} reads in a row did not come back within {media.read_deadline:g} seconds each")
         if media.max_errors is not None and self.errors > media.max_errors:
             raise Stop(f"more than {media.max_errors} reads failed")
@@ -190,37 +193,32 @@ class Passes:
 
     # The rest, sector by sector.
 
-    def _sweep(self, start: int, end: int, *, backward: bool) -> tuple[Optional[Block], int, int]:
-        """Read sectors from one end of START to END up to the first bad one: (what was read; length of the bad sector and its error
-        number, or 0)."""
-        self.watch()
-        size = min(end - start, READ_SIZE)
-        at = end - size if backward else start
-        data, failed = self._reader.sweep(at, size, self._sector, backward=backward)
-        block = None
-        if data:
-            self._silent = 0
-            block = Block(end - len(data) if backward else start, data)
-        bad = 0
-        if failed:
-            rest = (start, end - len(data)) if backward else (start + len(data), end)
-            bad = _step(*rest, self._sector, backward=backward)
-        return block, bad, failed
-
-    def _sectors(self, start: int, end: int, *, backward: bool, once: bool) -> Iterator[Block]:
-        """Read from one end of START to END; mark what is bad. ONCE: end behind the first bad sector."""
+    def _sectors(self, start: int, end: int, *, backward: bool, most_bad: int = 1, once: bool = False) -> Iterator[Block]:
+        """Read from one end of START to END; mark what is bad. MOST_BAD sectors that cannot be read are tried in a row before anybody is
+        asked. ONCE: end behind the first of them."""
         while start < end:
-            block, bad, failed = self._sweep(start, end, backward=backward)
-            done = len(block.data) if block else 0
-            if block:
-                yield from self._give(block.at, block.data)
-            start, end = (start, end - done) if backward else (start + done, end)
-            if bad:
-                self._bad(*((end - bad, end) if backward else (start, start + bad)))
-                start, end = (start, end - bad) if backward else (start + bad, end)
-                self._failed(os.strerror(failed), self._reader.abandoned)
-                if once:
-                    return
+            self.watch()
+            size, before = min(end - start, READ_SIZE), self._reader.abandoned
+            found = self._reader.sweep(end - size if backward else start, size, self._sector, backward=backward, most_bad=most_bad)
+            done = len(found.data)
+            if done:
+                self._silent = 0
+                yield from self._give(end - done if backward else start, found.data)
+                start, end = (start, end - done) if backward else (start + done, end)
+            start, end = self._all_bad(start, end, found.bad, backward=backward)
+            hung = self._reader.abandoned > before
+            for left in range(found.bad, 0, -1):
+                self._failed(os.strerror(found.failed), hangs=hung and left == 1)
+            if found.bad and once:
+                return
+
+    def _all_bad(self, start: int, end: int, count: int, *, backward: bool) -> tuple[int, int]:
+        """Mark COUNT sectors at one end of START to END as bad; what is left."""
+        for _ in range(count):
+            size = _step(start, end, self._sector, backward=backward)
+            self._bad(*((end - size, end) if backward else (start, start + size)))
+            start, end = (start, end - size) if backward else (start + size, end)
+        return start, end
 
     def _trim(self) -> Iterator[Block]:
         for area in self._areas(FAILED, False):
@@ -231,8 +229,11 @@ class Passes:
                 self.map.set(left.start, left.end, UNSCRAPED)
 
     def _each_sector(self, status: str, *, backward: bool) -> Iterator[Block]:
+        media = self._media
+        # A rule that counts what fails is asked behind each sector.
+        counted = media.max_errors is not None or media.max_error_rate is not None or media.max_unread is not None
         for area in self._areas(status, backward):
-            yield from self._sectors(area.start, area.end, backward=backward, once=False)
+            yield from self._sectors(area.start, area.end, backward=backward, most_bad=1 if counted else ROW)
 
 
 def _step(start: int, end: int, size: int, *, backward: bool) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import mmap
 import os
 import select
@@ -20,13 +21,17 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Optional
 
 from asl.sources.base import READ_SIZE
 
-# slot, way, offset, length, sector (bytes); the answer: bytes read, and the error number of what follows them, or 0
-_ASK, _ANSWER = struct.Struct("<IIQQI"), struct.Struct("<QI")
+# slot, way, offset, length, sector (bytes), bad sectors that may be tried in a row; the answer: bytes read, the error number of what
+# follows them or 0, and how many sectors in a row follow that cannot be read.
+_ASK, _ANSWER = struct.Struct("<IIQQII"), struct.Struct("<QII")
+# How far the sweep that is under way has come, behind the slots: bytes read and bad sectors behind them. Of a child that hangs it is all
+# there will ever be known.
+_COME = struct.Struct("<QI")
 # Ways to read: as one, from the front sector by sector, from the end sector by sector, as one unless the read before it failed.
 WHOLE, FORWARDS, BACKWARDS, AHEAD = 0, 1, 2, 3
 # Sectors are read for so many seconds before the child answers with what it has: far less than any deadline.
@@ -34,6 +39,7 @@ _SWEEP = 2.0
 # How many reads may be asked for ahead. Beside theirs, one slot is being read, one digested.
 MOST_AHEAD = 4
 SLOTS = MOST_AHEAD + 2
+_COME_AT = SLOTS * READ_SIZE
 
 
 class Asked(NamedTuple):
@@ -42,6 +48,16 @@ class Asked(NamedTuple):
     slot: int
     at: int
     size: int
+    way: int
+
+
+class Swept(NamedTuple):
+    """What came of reading sector by sector: DATA, and behind it BAD sectors in a row that could not be read, the first with the error
+    number FAILED. Neither data nor bad sectors for all that was asked: there was no time for more."""
+
+    data: memoryview
+    bad: int
+    failed: int
 
 
 class PatientReader:
@@ -64,28 +80,30 @@ class PatientReader:
         MOST_AHEAD at most."""
         if self._link is None:
             self._start()
-        if self._asked and self._asked[0][1:] != (at, size):
+        if self._asked and self._asked[0][1:3] != (at, size):
             self._forget()
         if not self._asked:
             self._ask(at, size)
         for each in ahead[len(self._asked) - 1 :]:
             self._ask(*each, AHEAD)
-        data, failed = self._answer(self._asked.popleft())
+        data, _bad, failed = self._answer(self._asked.popleft())
         if failed == errno.ECANCELED:
             self._forget()
             self._ask(at, size)
-            data, failed = self._answer(self._asked.popleft())
+            data, _bad, failed = self._answer(self._asked.popleft())
         if failed:
             raise OSError(failed, os.strerror(failed))
         return data
 
-    def sweep(self, at: int, size: int, sector: int, *, backward: bool) -> tuple[memoryview, int]:
-        """Read SIZE bytes (READ_SIZE at most) at AT sector by sector, BACKWARD from their end: (what could be read up to the first
-        sector that could not, its error number or 0). Fewer bytes and 0: there was no time for more."""
+    def sweep(self, at: int, size: int, sector: int, *, backward: bool, most_bad: int = 1) -> Swept:
+        """Read SIZE bytes (READ_SIZE at most) at AT sector by sector, BACKWARD from their end, up to the first sector that cannot be
+        read and on over those that follow it and cannot be read either, MOST_BAD of them."""
         if self._link is None:
             self._start()
         self._forget()
-        self._ask(at, size, BACKWARDS if backward else FORWARDS, sector)
+        assert self._memory is not None
+        _COME.pack_into(self._memory, _COME_AT, 0, 0)
+        self._ask(at, size, BACKWARDS if backward else FORWARDS, sector, most_bad)
         return self._answer(self._asked.popleft())
 
     def close(self) -> None:
@@ -113,7 +131,7 @@ class PatientReader:
         return bool(still)
 
     def _start(self) -> None:
-        self._memory = mmap.mmap(-1, SLOTS * READ_SIZE)
+        self._memory = mmap.mmap(-1, _COME_AT + mmap.PAGESIZE)
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._pid = os.fork()
         if self._pid == 0:
@@ -121,12 +139,12 @@ class PatientReader:
         there.close()
         self._link = here
 
-    def _ask(self, at: int, size: int, way: int = WHOLE, sector: int = 0) -> None:
+    def _ask(self, at: int, size: int, way: int = WHOLE, sector: int = 0, most_bad: int = 0) -> None:
         self._slot = (self._slot + 1) % SLOTS
         assert self._link is not None
-        self._asked.append(Asked(self._slot, at, size))
+        self._asked.append(Asked(self._slot, at, size, way))
         with contextlib.suppress(OSError):  # a child that is gone does not answer either
-            self._link.send(_ASK.pack(self._slot, way, at, size, sector))
+            self._link.send(_ASK.pack(self._slot, way, at, size, sector, most_bad))
 
     def _forget(self) -> None:
         """Wait for what was asked for and is not wanted any more: an answer must not be taken for another one."""
@@ -135,22 +153,27 @@ class PatientReader:
         if self._link is None:
             self._start()
 
-    def _answer(self, asked: Asked) -> tuple[memoryview, int]:
-        """What was read, and the error number of what was not. A child that does not answer in time is left behind."""
-        nothing = memoryview(b"")
-        if self._link is None:
-            return nothing, errno.EIO  # what was asked of a child that is gone
+    def _answer(self, asked: Asked) -> Swept:
+        """What was read, and what was not. A child that does not answer in time is left behind."""
+        if self._link is None or self._memory is None:
+            return Swept(memoryview(b""), 0, errno.EIO)  # what was asked of a child that is gone
         # The clock starts when the one before was answered, not when it was asked: the child does one read at a time.
         ready = select.select([self._link], [], [], self._deadline)[0]
         answer = b""
         if ready:
             with contextlib.suppress(OSError):
                 answer = self._link.recv(_ANSWER.size)
-        if len(answer) != _ANSWER.size or self._memory is None:
-            self._abandon()
-            return nothing, errno.EIO if ready else errno.ETIMEDOUT
-        count, failed = _ANSWER.unpack(answer)
-        return memoryview(self._memory)[asked.slot * READ_SIZE :][:count], failed
+        slot = memoryview(self._memory)[asked.slot * READ_SIZE :][: asked.size]
+        if len(answer) == _ANSWER.size:
+            count, failed, bad = _ANSWER.unpack(answer)
+            return Swept(slot[:count], bad, failed)
+        count = bad = 0
+        if asked.way in (FORWARDS, BACKWARDS):
+            count, bad = _COME.unpack_from(self._memory, _COME_AT)
+        # A copy: the slot goes with the child. The sector it hangs in is one more.
+        data = bytes(slot[asked.size - count :] if asked.way == BACKWARDS else slot[:count])
+        self._abandon()
+        return Swept(memoryview(data), bad + 1, errno.EIO if ready else errno.ETIMEDOUT)
 
     def _abandon(self) -> None:
         self.abandoned += 1
@@ -172,21 +195,22 @@ def _serve(fd: int, link: socket.socket, memory: mmap.mmap) -> None:
             signal.signal(number, signal.SIG_IGN)  # the parent decides when to stop
         _close_others(fd, link.fileno())
         view, direct, failed = memoryview(memory), -1, 0
+        come = functools.partial(_COME.pack_into, memory, _COME_AT)
         with contextlib.suppress(OSError):
             direct = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_DIRECT)
         while True:
             asked = link.recv(_ASK.size)
             if len(asked) != _ASK.size:
                 break
-            slot, way, at, size, sector = _ASK.unpack(asked)
-            best, buffer = fd if direct < 0 else direct, view[slot * READ_SIZE :][:size]
+            slot, way, at, size, sector, most_bad = _ASK.unpack(asked)
+            best, buffer, bad = fd if direct < 0 else direct, view[slot * READ_SIZE :][:size], 0
             if way in (FORWARDS, BACKWARDS):
-                count, failed = _sweep((best, fd), buffer, at, sector, way)
+                count, bad, failed = _sweep((best, fd), buffer, at, (sector, most_bad, way), come)
             elif way == AHEAD and failed:
                 count, failed = 0, errno.ECANCELED  # whoever asked does not know yet, and will want something else
             else:
                 count, failed = _read(best, fd, buffer, at)
-            link.send(_ANSWER.pack(count, failed))
+            link.send(_ANSWER.pack(count, failed, bad))
     finally:
         os._exit(0)
 
@@ -210,26 +234,34 @@ def _read(fd: int, plain: int, buffer: memoryview, at: int) -> tuple[int, int]:
     return done, 0
 
 
-def _sweep(fds: tuple[int, int], buffer: memoryview, at: int, sector: int, way: int) -> tuple[int, int]:
-    """As PatientReader.sweep; what was read lies at the beginning of BUFFER."""
+def _sweep(
+    fds: tuple[int, int], buffer: memoryview, at: int, how: tuple[int, int, int], come: Callable[[int, int], None]
+) -> tuple[int, int, int]:
+    """As PatientReader.sweep: (bytes read, bad sectors behind them, error number of the first); HOW: sector, most bad ones, way.
+
+    What was read lies at the beginning of BUFFER. COME is told of every sector, so that one that hangs hides none of those before it."""
+    sector, most_bad, way = how
     began, size = time.monotonic(), len(buffer)
-    start, end = 0, size
-    failed = 0
-    while start < end and not failed and time.monotonic() - began < _SWEEP:
+    done = good = bad = first = 0
+    while done < size and bad < most_bad and time.monotonic() - began < _SWEEP:
         if way == FORWARDS:
-            step = min(end - start, sector - (at + start) % sector)
-            count, failed = _read(*fds, buffer[start : start + step], at + start)
-            failed = failed or (0 if count == step else errno.EIO)
-            start += 0 if failed else step
+            step = min(size - done, sector - (at + done) % sector)
+            start = done
         else:
-            step = min(end - start, (at + end - 1) % sector + 1)
-            count, failed = _read(*fds, buffer[end - step : end], at + end - step)
-            failed = failed or (0 if count == step else errno.EIO)
-            end -= 0 if failed else step
-    if way == FORWARDS:
-        return start, failed
-    buffer[: size - end] = bytes(buffer[end:])
-    return size - end, failed
+            step = min(size - done, (at + size - done - 1) % sector + 1)
+            start = size - done - step
+        count, failed = _read(*fds, buffer[start : start + step], at + start)
+        if count == step and not failed:
+            if bad:
+                break
+            good += step
+        else:
+            first, bad = first or failed or errno.EIO, bad + 1
+        done += step
+        come(good, bad)
+    if way == BACKWARDS:
+        buffer[:good] = bytes(buffer[size - good :])
+    return good, bad, first
 
 
 def _close_others(*keep: int) -> None:
