@@ -25,15 +25,18 @@ class Cost(NamedTuple):
     peak: int
 
 
-def cost(argv: Sequence[str], env: Mapping[str, str], cwd: Optional[Path] = None, *, scratch: Path) -> Cost:
-    """Run ARGV to its end. SCRATCH: a folder for what is noted meanwhile. Raises RigError with the program's own last words."""
+def cost(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Optional[Path] = None, *, scratch: Path, codes: Sequence[int] = (0,)
+) -> Cost:
+    """Run ARGV to its end. SCRATCH: a folder for what is noted meanwhile. Raises RigError with the program's own last words, for an exit
+    status that is not one of CODES."""
     noted, said = scratch / "time", scratch / "said"
     full = [TIME, "--format=%U %S %M", f"--output={noted}", "--", *argv]
     with said.open("wb") as out:
         began = time.monotonic()
         done = subprocess.run(full, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=dict(env), cwd=cwd, check=False)
         wall = time.monotonic() - began
-    if done.returncode:
+    if done.returncode not in codes:
         words = said.read_text(errors="replace").splitlines()[-6:]
         raise RigError(f"{' '.join(argv)} ended with {done.returncode}: {' / '.join(words)}")
     user, system, peak = noted.read_text().split()[-3:]
