@@ -13,6 +13,7 @@ from asl.config import Config, load, load_federation, load_logging
 from asl.config.main import keys
 from asl.config.values import show_size
 from asl.errors import Refused, Usage
+from asl.kernel import zstd
 
 ETC = Path(__file__).parents[3] / "overlay/etc/asl"
 
@@ -33,6 +34,7 @@ def refused(folder: Path, text: str) -> Usage:
 
 def test_shipped_file_says_the_defaults() -> None:
     assert load(str(ETC / "asl.conf")) == Config()
+    assert Config().block_level == zstd.LEVEL
 
 
 @pytest.mark.parametrize("key", sorted(keys()))
@@ -106,6 +108,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ("chunk.average = 1KiB", "between 4KiB and 4MiB"),
         ("block.size = 1GiB", "between 1MiB and 64MiB"),
         ("chunk.average = 4MiB\nblock.size = 8MiB", "four times"),
+        ("block.level = 0", "from 1 to 19"),
+        ("block.level = 20", "from 1 to 19"),
         ("intake.jobs = -1", "from 0 to 256"),
         ("intake.jobs = ٣", "from 0 to 256"),
         ("intake.bandwidth = 10", "64KiB"),

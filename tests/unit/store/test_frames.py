@@ -17,6 +17,9 @@ from asl.kernel import zstd
 from asl.names import Digest
 from asl.store import check, frames, open_store, open_writer
 from asl.store.bulk import BulkCheck, Wanted
+from asl.store.frames import Compression
+
+ALWAYS, WORTH_IT = Compression(probe=False), Compression()
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +39,8 @@ def encodings(root: str) -> set[int]:
     return {block.decode_header(path.read_bytes()).encoding for path in files(root, "blocks")}
 
 
-@pytest.mark.parametrize("compression", ["zstd", "auto"])
-def test_what_is_compressed_is_read_as_it_was(root: str, compression: str) -> None:
+@pytest.mark.parametrize("compression", [ALWAYS, WORTH_IT])
+def test_what_is_compressed_is_read_as_it_was(root: str, compression: Compression) -> None:
     contents = payloads(1)
     with open_writer(root, block_size=150_000, compression=compression) as writer:
         digests = [writer.put(content, 7 if number % 3 == 0 else None) for number, content in enumerate(contents)]
@@ -53,18 +56,49 @@ def test_what_is_compressed_is_read_as_it_was(root: str, compression: str) -> No
     assert (result.ok, result.counts["artifacts"]) == (True, len(contents))
 
 
-def test_a_block_that_is_not_worth_it_is_plain(root: str) -> None:
-    content = random.Random(2).randbytes(50_000)
-    with open_writer(root, compression="auto") as writer:
+@pytest.mark.parametrize("size", [1, 50_000, 79_995, 79_996, 600_000])
+def test_a_block_that_is_not_worth_it_is_plain(root: str, size: int) -> None:
+    """Whether it ends before, with or behind the last frame that is looked at."""
+    content = random.Random(2).randbytes(size)
+    with open_writer(root, compression=WORTH_IT) as writer:
         digest = writer.put(content)
         writer.commit()
     assert encodings(root) == {block.PLAIN}
     assert open_store(root).payload(digest) == content
+    assert check.check(PosixReads(root)).ok
+
+
+def test_an_archive_at_the_beginning_takes_no_block_from_the_rest(root: str) -> None:
+    """Frames decide for themselves: what does not shrink costs next to nothing, what stands behind it shrinks."""
+    noise, text = random.Random(6).randbytes((frames.LOOK - 1) * frames.FRAME - 100), payloads(6)
+    with open_writer(root, compression=WORTH_IT) as writer:
+        digests = [writer.put(noise), *(writer.put(each) for each in text), writer.put(noise[::-1])]
+        writer.commit()
+        stored = writer.bytes_stored
+    assert encodings(root) == {block.ZSTD}
+    assert stored < 2 * len(noise) + sum(map(len, text)) // 2
+    store = open_store(root)
+    assert [store.payload(each) for each in digests] == [noise, *text, noise[::-1]]
+    assert check.check(PosixReads(root)).ok
+
+
+def test_a_higher_level_stores_less(tmp_path: Path) -> None:
+    from asl.store import init_store
+
+    content, stored = b"".join(payloads(7)), []
+    for level in (1, 19):
+        init_store(str(tmp_path / str(level)))
+        with open_writer(str(tmp_path / str(level)), compression=Compression(level)) as writer:
+            digest = writer.put(content)
+            writer.commit()
+            stored.append(writer.bytes_stored)
+        assert open_store(str(tmp_path / str(level))).payload(digest) == content
+    assert stored[1] < 0.9 * stored[0]
 
 
 def test_frames_of_a_killed_writer_are_taken_in(root: str) -> None:
     contents = payloads(3)
-    with open_writer(root, block_size=100_000, compression="zstd") as writer:
+    with open_writer(root, block_size=100_000, compression=ALWAYS) as writer:
         for content in contents:
             writer.put(content)
         writer._packer.flush()
@@ -77,7 +111,7 @@ def test_frames_of_a_killed_writer_are_taken_in(root: str) -> None:
 
 def test_a_damaged_frame_is_said_and_the_others_are_read(root: str) -> None:
     contents = payloads(4)
-    with open_writer(root, compression="zstd") as writer:
+    with open_writer(root, compression=ALWAYS) as writer:
         digests = [writer.put(content) for content in contents]
         writer.commit()
     (path,) = files(root, "blocks")
@@ -100,7 +134,7 @@ def test_a_damaged_frame_is_said_and_the_others_are_read(root: str) -> None:
 
 
 def test_a_host_without_libzstd_is_told_so(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_writer(root, compression="zstd") as writer:
+    with open_writer(root, compression=ALWAYS) as writer:
         digest = writer.put(b"text " * 5000)
         writer.commit()
     monkeypatch.setattr(zstd, "find", lambda: None)
@@ -109,7 +143,7 @@ def test_a_host_without_libzstd_is_told_so(root: str, monkeypatch: pytest.Monkey
     assert caught.value.reason == "NO_ZSTD"
     assert "libzstd1" in str(caught.value.hint)
     with pytest.raises(Unavailable, match="no libzstd") as refused:
-        open_writer(root, compression="zstd")
+        open_writer(root, compression=ALWAYS)
     assert refused.value.reason == "NO_ZSTD"
 
 
@@ -127,8 +161,8 @@ def test_equal_chunks_give_equal_snapshots_with_and_without(tmp_path: Path) -> N
     from asl.store import init_store
 
     tree, digests = grow(tmp_path / "tree"), set()
-    for compression in ("off", "zstd", "auto"):
-        store = str(tmp_path / compression)
+    for compression, level in (("off", 2), ("zstd", 2), ("auto", 2), ("auto", 9)):
+        store = str(tmp_path / f"{compression}{level}")
         init_store(store)
-        digests.add(intake(tree, store, block_compression=compression)["digest"])
+        digests.add(intake(tree, store, block_compression=compression, block_level=level)["digest"])
     assert len(digests) == 1

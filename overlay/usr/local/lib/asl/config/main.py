@@ -33,6 +33,7 @@ class Config:
     chunk_average: int = 64 << 10
     block_size: int = 64 << 20
     block_compression: str = "off"  # off | zstd | auto
+    block_level: int = 2  # of zstd
     intake_jobs: int = 0  # 0 means one for each CPU; see workers
     intake_bandwidth: int = 0  # 0 means unlimited
 
@@ -71,6 +72,7 @@ def keys() -> dict[str, Key]:
         "chunk.average": Key("chunk_average", values.size(4 << 10, 4 << 20, power_of_two=True)),
         "block.size": Key("block_size", values.size(1 << 20, 64 << 20)),
         "block.compression": Key("block_compression", values.choice("off", "zstd", "auto")),
+        "block.level": Key("block_level", values.integer(1, 19)),
         "intake.jobs": Key("intake_jobs", values.integer(0, 256)),
         "intake.bandwidth": Key("intake_bandwidth", values.bandwidth),
     }

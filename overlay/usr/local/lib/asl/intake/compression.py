@@ -10,21 +10,21 @@ from typing import Optional
 from asl import system
 from asl.errors import AslError
 from asl.kernel import zstd
-from asl.store.packer import AUTO
+from asl.store.frames import Compression
 
 DEADLINE = 10.0  # seconds for zfs to say what a dataset has
 
 
-def choose(wanted: str, store: str) -> Optional[str]:
-    """What Writer takes as its compression, for `block.compression` WANTED and the STORE.
+def choose(wanted: str, level: int, store: str) -> Optional[Compression]:
+    """What Writer takes as its compression, for `block.compression` WANTED, `block.level` LEVEL and the STORE.
 
     off: None. zstd: always; a host without libzstd is told so when the store is opened. auto: blocks that are worth it, where there is
     a libzstd and the file system does not compress by itself (ZFS: unless the dataset has compression off)."""
-    if wanted != AUTO:
-        return None if wanted == "off" else wanted
+    if wanted != "auto":
+        return None if wanted == "off" else Compression(level, probe=False)
     if zstd.find() is None or "://" in store or compresses(store):
         return None
-    return AUTO
+    return Compression(level)
 
 
 def compresses(path: str) -> bool:

@@ -29,6 +29,7 @@ from asl.intake.rescue import DeviceIntake
 from asl.intake.safety import refuse_store_on_source
 from asl.intake.trees import TreeIntake
 from asl.intake.vouch import vouch
+from asl.kernel import zstd
 from asl.names import Digest, reference_text
 from asl.sources.base import Source
 from asl.sources.device import DeviceSource
@@ -74,8 +75,9 @@ class Intake:
         block_size: Optional[int],
         remote: Optional[Remote],
         block_compression: str,
+        block_level: int,
     ) -> None:
-        self._compression = block_compression
+        self._compression = block_compression, block_level
         self._request, self._progress, self._jobs, self._block_size = request, progress, jobs, block_size
         self._remote = remote
         self._began = time.time()
@@ -91,7 +93,7 @@ class Intake:
         self._progress.enter("opening the store")
         if "://" in request.store:
             self._progress.limit = 0  # what is sent is limited there, not what is read
-        codec = compression.choose(self._compression, request.store)
+        codec = compression.choose(*self._compression, request.store)
         opened = open_writer(request.store, block_size=self._block_size, remote=self._remote, compression=codec)
         with _few_collections(), opened as writer, self._contents(writer) as contents:
             writer.found_later = self._progress.found
@@ -225,10 +227,17 @@ def run(
     block_size: Optional[int] = None,
     remote: Optional[Remote] = None,
     block_compression: str = "off",
+    block_level: int = zstd.LEVEL,
 ) -> dict[str, Any]:
     """Run REQUEST with JOBS hashing threads; the result (docs/architecture.md). Raises AslError; what was stored stays stored.
 
-    REMOTE says how the store is reached where it is a URL. BLOCK_COMPRESSION as in asl.conf."""
+    REMOTE says how the store is reached where it is a URL. BLOCK_COMPRESSION and BLOCK_LEVEL as in asl.conf."""
     return Intake(
-        request, progress or Progress(), max(1, jobs), block_size=block_size, remote=remote, block_compression=block_compression
+        request,
+        progress or Progress(),
+        max(1, jobs),
+        block_size=block_size,
+        remote=remote,
+        block_compression=block_compression,
+        block_level=block_level,
     ).run()

@@ -139,6 +139,7 @@ def _result(job: queue.Job, configure: Configure) -> dict[str, Any]:
             block_size=config.block_size,
             remote=reached,
             block_compression=config.block_compression,
+            block_level=config.block_level,
         )
     except Exception as error:  # whatever it is, it is the end of this job and of no other
         told = as_asl_error(error)

@@ -22,6 +22,7 @@ from asl.backends.posix import Posix, PosixReads
 from asl.errors import Conflict, NotFound, Unavailable, Usage
 from asl.formats import log
 from asl.store import marker, recovery
+from asl.store.frames import Compression
 from asl.store.index import Index
 from asl.store.peers import JoinedIndex, JoinedReads, Peer
 from asl.store.reader import Reader
@@ -108,11 +109,11 @@ def opened(backend: Reads, state: State, peers: Sequence[Peer] = ()) -> Store:
 
 
 def open_writer(
-    location: str, *, block_size: Optional[int] = None, remote: Optional[Remote] = None, compression: Optional[str] = None
+    location: str, *, block_size: Optional[int] = None, remote: Optional[Remote] = None, compression: Optional[Compression] = None
 ) -> Writer:
     """The store at LOCATION, for adding; REMOTE says how to reach a URL. Raises NotFound, Damaged, Unsupported, Unavailable.
 
-    COMPRESSION of blocks in a directory: None, "zstd", or "auto" (blocks that are worth it)."""
+    COMPRESSION is for blocks in a directory; None means plain ones."""
     if "://" in location:
         from asl.store import access
 

@@ -3,7 +3,8 @@
 """Compressed blocks: the plain content in frames of equal size, each compressed by itself.
 
 Extents always count plain bytes (docs/formats.md, block): the seek table says where the frames lie that hold them. Frames are
-compressed side by side and written in order. A block whose first frame does not shrink is written plain.
+compressed side by side and written in order. Frame by frame libzstd keeps as it is what does not shrink, at 34 bytes and a
+fraction of the time. A block is written plain, which is read back faster still, when nothing at its beginning shrinks.
 """
 
 from __future__ import annotations
@@ -25,13 +26,21 @@ from asl.names import BlockID
 
 # Plain bytes in a frame: large enough for a good ratio, small enough that one chunk costs a millisecond.
 FRAME = 1024 * 1024
-# A first frame that keeps more than this share of its size says that the block is not worth it (the probe).
-WORTH = 0.95
+# A frame that keeps more than this share of its size does not shrink. When so many at the beginning of a block do not, the block is
+# plain (the probe). Fewer would give up whole blocks for one archive; more would be held in memory.
+WORTH, LOOK = 0.95, 8
 # Frames that are kept decompressed: chunks that lie together are mostly asked for together.
 KEPT = 8
 # Blocks whose seek tables are remembered.
 _TABLES = 64
 Data = Union[bytes, bytearray, memoryview]
+
+
+class Compression(NamedTuple):
+    """How blocks are compressed: the LEVEL of zstd, and whether a block may stay plain that is not worth it (PROBE)."""
+
+    level: int = zstd.LEVEL
+    probe: bool = True
 
 
 @functools.cache
@@ -66,24 +75,33 @@ def decompress(frame: bytes, size: int) -> bytes:
 
 
 class Framer:
-    """The body of one block on its way to a sink: plain at first, in frames once the first of them was worth it.
+    """The body of one block on its way to a sink: held until a frame was worth it, then in frames; or plain.
 
     Made by one thread; used by one thread at a time."""
 
-    def __init__(self, sink: Sink, codec: zstd.Zstd, *, probe: bool) -> None:
-        self._sink, self._codec, self._probe = sink, codec, probe
+    def __init__(self, sink: Sink, codec: zstd.Zstd, compression: Compression) -> None:
+        self._sink, self._codec, self._level = sink, codec, compression.level
         self._frame = memoryview(bytearray(FRAME))
         self._fill = 0
         self._waiting: deque[tuple[Future[bytes], memoryview]] = deque()
         self._free: list[memoryview] = []
-        self._plain: Optional[bool] = None if probe else False
-        if not probe:
-            self._begin()
+        self._held: list[memoryview] = []  # frames that did not shrink, while nothing is decided
+        self._plain: Optional[bool] = None
+        if not compression.probe:
+            self._begin(plain=False)
         self.sizes: list[int] = []
 
-    def _begin(self) -> None:
-        header = block.Header(encoding=block.ZSTD, frame_size=FRAME) if self._plain is False else block.Header()
+    def _begin(self, *, plain: bool) -> None:
+        """It is decided: the header, and what was held."""
+        self._plain = plain
+        header = block.Header() if plain else block.Header(encoding=block.ZSTD, frame_size=FRAME)
         self._sink.put(header.encode())
+        for each in self._held:
+            if plain:
+                self._sink.put(each)
+            else:
+                self._compress(each)
+        self._held.clear()
 
     def put(self, data: Data) -> None:
         """Append plain DATA."""
@@ -115,37 +133,41 @@ class Framer:
 
     def _turn(self) -> None:
         """A frame is full, or the last one."""
-        if self._plain is None:
-            self._look()
-            if self._plain:
-                return
         full = self._frame[: self._fill]
-        self._waiting.append((_pool().submit(self._codec.compress, full), self._frame))
+        if self._plain is None:
+            self._look(full)
+        else:
+            self._compress(full)
         self._frame = self._free.pop() if self._free else memoryview(bytearray(FRAME))
         self._fill = 0
+
+    def _look(self, full: memoryview) -> None:
+        """The probe: the first frame that shrinks decides for frames, enough of them that do not for a plain block."""
+        self._held.append(full)
+        if len(self._codec.compress(full, self._level)) <= WORTH * len(full):
+            self._begin(plain=False)
+        elif len(self._held) >= LOOK:
+            self._begin(plain=True)
+
+    def _compress(self, full: memoryview) -> None:
+        self._waiting.append((_pool().submit(self._codec.compress, full, self._level), full))
         while len(self._waiting) > 4:
             self._settle()
-
-    def _look(self) -> None:
-        """The probe: what becomes of the first frame decides about all of them."""
-        first = self._frame[: self._fill]
-        self._plain = len(self._codec.compress(first)) > WORTH * self._fill
-        self._begin()
-        if self._plain:
-            self._sink.put(first)
-            self._fill = 0
 
     def _settle(self) -> None:
         future, memory = self._waiting.popleft()
         made = future.result()
-        self._free.append(memory)
+        if len(memory) == FRAME:  # all but the last
+            self._free.append(memory)
         self.sizes.append(len(made))
         self._sink.put(made)
 
     def end(self, plain_size: int, offsets: list[int]) -> int:
         """Write what is left, and the tables; the stored size of the block."""
-        if self._plain is None or self._fill:
+        if self._fill:
             self._turn()
+        if self._plain is None:
+            self._begin(plain=True)
         while self._waiting:
             self._settle()
         body = plain_size if self._plain else sum(self.sizes)

@@ -24,11 +24,10 @@ from asl.errors import Conflict, NotFound
 from asl.formats import artifact, block
 from asl.formats.artifact import Buffer
 from asl.names import BlockID
-from asl.store.frames import Framer, need
+from asl.store.frames import Compression, Framer, need
 
 # Bytes collected before they are handed to the writing thread, and how many such pieces (or batches of chunks) may wait.
 _PIECE, _WAITING = 1024 * 1024, 6
-ZSTD, AUTO = "zstd", "auto"  # what compression may be, beside None
 _HEAD = artifact.UNTAGGED.size
 
 
@@ -82,11 +81,11 @@ _Piece = Union[bytes, _Chunks, _End]
 class _OpenBlock:
     """The block that is being filled, or that finishes. Only its thread touches `_sink`."""
 
-    def __init__(self, location: str, staged: Staged, compression: Optional[str]) -> None:
+    def __init__(self, location: str, staged: Staged, compression: Optional[Compression]) -> None:
         self.staged = staged
         self._location = location
         self._sink = kernel.load().sink(staged.write, staged.fileno() if isinstance(staged, OnFile) else None)
-        self._framer = Framer(self._sink, need(), probe=compression == AUTO) if compression else None
+        self._framer = Framer(self._sink, need(), compression) if compression else None
         self._pieces: queue.Queue[Optional[_Piece]] = queue.Queue(_WAITING)
         self._error: Optional[BaseException] = None
         self._buffer = bytearray() if compression else bytearray(block.Header().encode())
@@ -176,8 +175,8 @@ class _OpenBlock:
 class Packer:
     """Fills and seals blocks. One thread."""
 
-    def __init__(self, backend: Adds, block_size: int, compression: Optional[str] = None) -> None:
-        """COMPRESSION: None, ZSTD, or AUTO (only blocks that are worth it). Raises Unavailable where there is no libzstd."""
+    def __init__(self, backend: Adds, block_size: int, compression: Optional[Compression] = None) -> None:
+        """COMPRESSION: None means plain blocks. Raises Unavailable where there is no libzstd."""
         if compression:
             need()
         self._compression = compression

@@ -30,6 +30,7 @@ from asl.formats.snapshot import About, Checkpoint
 from asl.kernel import Spans
 from asl.names import Digest
 from asl.store import adopt, marker, merge, recovery
+from asl.store.frames import Compression
 from asl.store.packer import Packer, Sealed
 from asl.store.reader import Reader
 from asl.store.state import Snapshot, State, find_equal
@@ -53,7 +54,7 @@ class Writer(Reader):
     """What was put can be read again, and records can be added to the log."""
 
     def __init__(
-        self, backend: Adds, *, block_size: int = DEFAULT_BLOCK_SIZE, adopting: bool = True, compression: Optional[str] = None
+        self, backend: Adds, *, block_size: int = DEFAULT_BLOCK_SIZE, adopting: bool = True, compression: Optional[Compression] = None
     ) -> None:
         """ADOPTING: take in blocks that no segment names. A gateway does not: its clients send the segments of their blocks later."""
         super().__init__(backend, State())

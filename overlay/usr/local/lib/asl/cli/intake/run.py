@@ -45,6 +45,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
             block_size=config.block_size,
             remote=reached,
             block_compression=config.block_compression,
+            block_level=config.block_level,
         )
     finally:
         line.close()
