@@ -100,6 +100,44 @@ def test_large_content_is_read_ahead_past_errors_and_may_be_left_half_read(monke
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("asl-read")]
 
 
+def readable(content: bytes, folder: Path, name: str) -> str:
+    (folder / name).write_bytes(content)
+    return str(folder / name)
+
+
+def test_a_reader_that_is_closed_reads_no_file_that_has_got_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "_KEEP", READ_SIZE)
+    fd = os.open(readable(b"a" * SIZE, tmp_path, "a"), os.O_RDONLY)
+    reader = Reader(fd, lambda *_: None)
+    half = reader.pieces(0, SIZE)
+    next(half)
+    reader.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("asl-read")]
+    os.close(fd)
+    other = os.open(readable(b"b" * SIZE, tmp_path, "b"), os.O_RDONLY)
+    try:
+        assert other == fd, "the number is not given again: this shows nothing"
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            list(half)
+    finally:
+        os.close(other)
+
+
+def test_a_source_that_is_left_half_read_waits_for_its_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "_KEEP", READ_SIZE)
+    path = readable(b"a" * SIZE, tmp_path, "image")
+    with DeviceSource(f"device:{path}", path) as source:
+        half = source.content().pieces()
+        next(half)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("asl-read")]
+    other = os.open(readable(b"b" * SIZE, tmp_path, "b"), os.O_RDONLY)
+    try:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            list(half)
+    finally:
+        os.close(other)
+
+
 def test_reading_ends_where_the_file_ends(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"x" * 5000)
     fd = os.open(tmp_path / "f", os.O_RDONLY)

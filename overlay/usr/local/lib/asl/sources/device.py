@@ -65,6 +65,7 @@ class DeviceSource(Source):
         self.told: dict[str, Any] = {}
         """What reading it showed: added to details()."""
         self._fd = -1
+        self._readers: list[Reader] = []
         self._size: Optional[int] = None
 
     def __enter__(self) -> DeviceSource:
@@ -84,6 +85,8 @@ class DeviceSource(Source):
         self._close()
 
     def _close(self) -> None:
+        while self._readers:  # whoever reads may have stopped half way
+            self._readers.pop().close()
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
@@ -136,6 +139,14 @@ class DeviceSource(Source):
         """A reader of it whose reads have a deadline. Close it."""
         return PatientReader(self._fd, self.media.read_deadline)
 
+    def reader(self) -> Reader:
+        """A careful reader of it; what it cannot read is a loss. It is closed with the source, if not before."""
+        self._readers.append(Reader(self._fd, self._unread, sector=self.sector))
+        return self._readers[-1]
+
+    def _unread(self, at: int, length: int, reason: str) -> None:
+        self.lose("unread", f"{self.path}: {length} bytes at {at}", reason)
+
     def estimate(self) -> Optional[int]:
         """The size; for a sparse image what is allocated of it."""
         status = os.stat(self.path)
@@ -160,16 +171,13 @@ class _Whole:
     def pieces(self) -> Pieces:
         """Every byte once. A whole image file that changes meanwhile is a loss, as nothing of it is of one moment."""
         before = os.fstat(self._fd)
-        reader = Reader(self._fd, self._unread, sector=sector_size(self._fd))
+        reader = self._source.reader()
         try:
             yield from reader.whole(self._bytes)
         finally:
             reader.close()
         if stat.S_ISREG(before.st_mode) and state_of(os.fstat(self._fd)) != state_of(before):
             self._source.lose("changed", self._source.path, "it changed while it was read")
-
-    def _unread(self, at: int, length: int, reason: str) -> None:
-        self._source.lose("unread", f"{self._source.path}: {length} bytes at {at}", reason)
 
 
 def check_device_path(spec: str, path: str) -> None:

@@ -32,7 +32,9 @@ Report = Callable[[int, int, str], None]
 
 
 class Reader:
-    """Reads FD into one page-aligned buffer. REPORT(offset, length, why) is called once for each unread range."""
+    """Reads FD into one page-aligned buffer. REPORT(offset, length, why) is called once for each unread range.
+
+    Close it before FD is closed: a thread of it may be reading, and a number that is free is soon that of another file."""
 
     def __init__(self, fd: int, report: Report, *, sector: int = SECTOR, buffer: Optional[memoryview] = None) -> None:
         self._fd = fd
@@ -40,11 +42,14 @@ class Reader:
         self._sector = sector
         self._buffer = aligned_buffer() if buffer is None else buffer
         self._direct: Optional[int] = None
+        self._ahead: Optional[ThreadPoolExecutor] = None
         self._bad = (0, 0, "")
         self._gone = ""
 
     def close(self) -> None:
-        """Close what was opened here; FD stays the caller's."""
+        """Wait for what is being read and close what was opened here; FD stays the caller's, and is not read from any more."""
+        self._fd = -1
+        self._settle()
         if self._direct is not None and self._direct >= 0:
             os.close(self._direct)
         self._direct = None
@@ -69,6 +74,8 @@ class Reader:
         That is less than SIZE only where the file has become shorter; where it merely gives no more, the rest is unread."""
         covered = 0
         for kind, start, end in extents(self._fd, size) if sparse else ((DATA, 0, size),):
+            if self._fd < 0:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             if kind == HOLE:
                 covered = end
                 yield Piece(HOLE, end - start)
@@ -99,8 +106,17 @@ class Reader:
         if end - at <= _KEEP:
             yield from self._stretches(at, end, None)
             return
-        with ThreadPoolExecutor(1, "asl-read") as ahead:
-            yield from self._stretches(at, end, ahead)
+        self._ahead = ThreadPoolExecutor(1, "asl-read")
+        try:
+            yield from self._stretches(at, end, self._ahead)
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Wait for the read that was asked for ahead."""
+        if self._ahead is not None:
+            self._ahead.shutdown()
+        self._ahead = None
 
     def _stretches(self, at: int, end: int, ahead: Optional[ThreadPoolExecutor]) -> Pieces:
         """AHEAD: its thread reads the next stretch, into a second buffer, while the one before is worked upon."""
@@ -122,8 +138,8 @@ class Reader:
                 continue
             if count == 0:
                 return
-            after = at + count
-            if ahead is not None and after < end:
+            after, coming = at + count, None
+            if ahead is not None and after < end and self._fd >= 0:
                 size = min(READ_SIZE - after % READ_SIZE, end - after)
                 coming = ahead.submit(os.preadv, self._fd, [buffers[1 - turn][:size]], after)
             yield Piece(DATA, count, buffers[turn][:count])
