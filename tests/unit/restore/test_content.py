@@ -7,16 +7,22 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from unit.restore.support import Shelf
 
-from asl.errors import Refused, Usage
+from asl.errors import Damaged, Refused, Unavailable, Usage
 from asl.formats import recipe
-from asl.restore import plan_content, restore_content
-from asl.restore.sinks import PAGE, stretches
+from asl.formats.artifact import TAG_RECIPE
+from asl.restore import content_changes, plan_content, restore_content
+from asl.restore.content import pour
+from asl.restore.ranges import recipe_ranges
+from asl.restore.sinks import PAGE, NewFile, stretches
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices need root")
 PARTS = (b"a" * 70_000, (recipe.HOLE, 8 << 20), b"b" * 70_000, (recipe.UNREAD, 8192), b"c" * 1536)
@@ -158,3 +164,147 @@ def test_only_zero_pages_of_the_file_are_left_out() -> None:
         for page in range(first, (at + len(whole)) // PAGE):
             if not any(whole[page * PAGE - at : (page + 1) * PAGE - at]):
                 assert page not in written
+
+
+class Moody(Shelf):
+    """It cannot read one chunk the first time, and can the second time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moods: set[bytes] = set()
+
+    def payload(self, digest: bytes, type_tag: Optional[int] = None) -> bytes:
+        if digest in self.moods:
+            self.moods.remove(digest)
+            raise Damaged("it cannot be read just now")
+        return super().payload(digest, type_tag)
+
+
+@needs_root
+@pytest.mark.parametrize("overwrite", [False, True], ids=["EXISTS", "SERIAL_NEEDED"])
+def test_a_device_that_nobody_named_is_not_written_to_when_the_store_changes_its_mind(loop: str, tmp_path: Path, overwrite: bool) -> None:
+    shelf, data = Moody(), (tmp_path / "disk").read_bytes()
+    digest = shelf.recipe(data[:70_000], b"another" * 10_000, data[140_000:200_000])
+    shelf.moods.add(shelf.put(b"another" * 10_000))
+    result = restore_content(shelf, digest, loop, size=200_000, device=True, overwrite=overwrite)
+    assert (tmp_path / "disk").read_bytes() == data
+    assert result.skipped == 1 and not result.changes
+    assert [(loss.what, loss.where) for loss in result.losses] == [("damaged", f"{loop}: 70000 bytes at 70000")]
+    with pytest.raises(Refused) as refused:
+        restore_content(shelf, digest, loop, size=200_000, device=True, overwrite=overwrite)
+    assert refused.value.reason == ("SERIAL_NEEDED" if overwrite else "EXISTS")
+    assert (tmp_path / "disk").read_bytes() == data
+
+
+@needs_root
+def test_what_must_not_be_overwritten_is_never_open_for_writing(shelf: Shelf, loop: str, tmp_path: Path) -> None:
+    data = (tmp_path / "disk").read_bytes()
+    same, other = shelf.recipe(data[:70_000]), shelf.recipe(b"other" * 14_000)
+    subprocess.run(["blockdev", "--setro", loop], check=True)
+    assert restore_content(shelf, same, loop, size=70_000, device=True, verify=True).skipped == 1
+    for ask in (restore_content, content_changes):
+        with pytest.raises(Refused) as refused:
+            ask(shelf, other, loop, size=70_000, device=True)
+        assert refused.value.reason == "EXISTS"
+        with pytest.raises(Refused) as refused:
+            ask(shelf, other, loop, size=70_000, device=True, overwrite=True, serial=str(tmp_path / "disk"))
+        assert refused.value.reason == "DESTINATION_IN_USE" and "write-protected" in refused.value.message
+    point = tmp_path / "point"
+    point.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(point)], check=True)
+    try:
+        (point / "file").write_bytes(data[:70_000])
+        subprocess.run(["mount", "-o", "remount,ro", str(point)], check=True)
+        assert restore_content(shelf, same, str(point / "file"), size=70_000, verify=True).skipped == 1
+        for ask in (restore_content, content_changes):
+            with pytest.raises(Refused) as refused:
+                ask(shelf, other, str(point / "file"), size=70_000)
+            assert refused.value.reason == "EXISTS"
+            with pytest.raises(Unavailable) as unavailable:
+                ask(shelf, other, str(point / "file"), size=70_000, overwrite=True)
+            assert unavailable.value.reason == "WRITE_FAILED"
+    finally:
+        subprocess.run(["umount", str(point)], check=True)
+
+
+def test_the_first_difference_is_the_refusal(tmp_path: Path) -> None:
+    class Counting(Shelf):
+        nodes = 0
+
+        def payload(self, digest: bytes, type_tag: Optional[int] = None) -> bytes:
+            self.nodes += type_tag == TAG_RECIPE
+            return super().payload(digest, type_tag)
+
+    shelf, part = Counting(), bytes([7]) * 300_000
+    children = [recipe.Entry(recipe.CHILD, 8 * len(part), shelf.recipe(*[bytes([n]) + part[1:]] * 8)) for n in range(1, 60)]
+    digest = shelf.put(recipe.encode(1, children), TAG_RECIPE)
+    size = sum(each.length for each in children)
+    file = tmp_path / "file"
+    with file.open("wb") as empty:
+        empty.truncate(size)
+    for ask in (restore_content, content_changes):
+        shelf.nodes = 0
+        with pytest.raises(Refused):
+            ask(shelf, digest, str(file), size=size)
+        assert 0 < shelf.nodes < 20
+
+
+def test_nobody_writes_any_more_when_pouring_has_failed(tmp_path: Path) -> None:
+    began, failed, ended = threading.Event(), threading.Event(), threading.Event()
+    slow, bad = b"slow" * 500_000, b"bad" * 500_000
+
+    class Uneven(Shelf):
+        def payload(self, digest: bytes, type_tag: Optional[int] = None) -> bytes:
+            found = super().payload(digest, type_tag)
+            if found == bad:
+                began.wait()
+                raise Unavailable("the store is gone")
+            if found == slow:
+                began.set()
+                failed.wait(0.5)  # whoever returns before this thread has ended is caught below
+                ended.set()
+            return found
+
+    shelf = Uneven()
+    digest = shelf.recipe(bad, slow)
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            with pytest.raises(Unavailable):
+                wanted = recipe_ranges(shelf, digest, len(bad + slow))
+                pour(shelf, wanted, NewFile(fd), lambda *_loss: None, lambda _length: None, pool=pool)
+            there = ended.is_set()
+            failed.set()
+        assert there, "a thread still had the descriptor"
+    finally:
+        os.close(fd)
+
+
+def test_a_chunk_that_nobody_has_is_one_loss_and_an_unread_range_is_read_back_too(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from asl.restore import content
+
+    digest, file = shelf.recipe(*PARTS), tmp_path / "file"
+    shelf.broken.add(shelf.put(b"b" * 70_000))
+    assert [loss.what for loss in restore_content(shelf, digest, str(file), size=SIZE, verify=True).losses] == ["damaged", "unread"]
+    file.unlink()
+    monkeypatch.setattr(content, "drop_cache", lambda fd, _at, _length: os.pwrite(fd, b"spoilt", UNREAD_AT))
+    losses = restore_content(shelf, digest, str(file), size=SIZE, verify=True).losses
+    assert [loss.what for loss in losses] == ["damaged", "unread", "not_written"] and losses[-1].where.endswith(f" at {UNREAD_AT}")
+
+
+@needs_root
+def test_a_full_disk_ends_in_one_sentence_and_a_second_run_goes_on(shelf: Shelf, tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4M", "tmpfs", str(tmp_path)], check=True)
+    try:
+        parts = [os.urandom(300_000) for _ in range(20)]
+        digest, size, file = shelf.recipe(*parts), 6_000_000, tmp_path / "file"
+        with pytest.raises(Unavailable) as error:
+            restore_content(shelf, digest, str(file), size=size)
+        assert error.value.reason == "NO_SPACE" and str(file) in error.value.message and "--overwrite" in str(error.value.hint)
+        subprocess.run(["mount", "-o", "remount,size=8M", str(tmp_path)], check=True)
+        result = restore_content(shelf, digest, str(file), size=size, overwrite=True, verify=True)
+        assert file.read_bytes() == b"".join(parts) and not result.losses
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)

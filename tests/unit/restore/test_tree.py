@@ -257,12 +257,16 @@ def test_a_hard_link_through_a_restored_link_is_not_followed(shelf: Shelf, back:
 def test_damaged_chunks_cost_their_bytes_only(shelf: Shelf, back: Path) -> None:
     bad = b"b" * 5000
     file = shelf.file(b"f", b"a" * 5000, bad, b"c" * 5000, **MINE)
-    root = shelf.root(file, shelf.file(b"whole", bad, **MINE), shelf.file(b"z", b"z", **MINE), **MINE)
+    whole, last = shelf.file(b"whole", bad, **MINE, **TIME), shelf.file(b"z", b"z", **MINE, **TIME)
+    root = shelf.root(file._replace(**TIME), whole, last, **MINE, **TIME)
     shelf.broken.add(shelf.put(bad))
     result = restore(shelf, root, back)
     assert (back / "f").read_bytes() == b"a" * 5000 + bytes(5000) + b"c" * 5000
     assert (back / "whole").read_bytes() == bytes(5000) and (back / "z").read_bytes() == b"z"
     assert lost(result) == [("damaged", "f: 5000 bytes at 5000"), ("damaged", "whole: 5000 bytes at 0")]
+    # There is nothing more to be had: a second run changes nothing, and tells it again.
+    again = restore(shelf, root, back, overwrite=True)
+    assert not again.changes and again.skipped == 3 and lost(again) == lost(result)
     # Repaired, the same command with --overwrite fills the gap.
     shelf.broken.clear()
     assert not restore(shelf, root, back, overwrite=True).losses

@@ -1,6 +1,9 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing a run of bytes, and the restore of a disk or a stream into a file or onto a device."""
+"""Writing a run of bytes, and the restore of a disk or a stream into a file or onto a device.
+
+There is one comparison of what is wanted with what is there: pour(). Into a sink that only tells where it would write, it is the
+prediction, the question whether all is there already, and the check of what was written."""
 
 from __future__ import annotations
 
@@ -8,15 +11,16 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Optional, Union
+from typing import NoReturn, Optional, Union
 
-from asl.errors import AslError, Refused, Unavailable
+from asl.errors import AslError, Unavailable
 from asl.formats import artifact
 from asl.restore import chunks, ranges, sinks, targets
 from asl.restore.chunks import Memories
 from asl.restore.ranges import DATA, HOLE, LOST, Range
 from asl.restore.result import MAKE, REPLACE, Changes, RestoreResult, fatal
-from asl.sources.base import READ_SIZE, why
+from asl.restore.threads import stop, workers
+from asl.sources.base import why
 from asl.sources.reader import drop_cache
 from asl.store.contents import Payloads
 
@@ -35,23 +39,30 @@ def pour(
     """Write WANTED into SINK; how many bytes it covers. LOSE(what, offset, length, why) for each range that is not there.
 
     What the sink holds already is left alone; what becomes of ranges that are lost is the sink's to say. STEP(bytes) is called as it
-    goes on, both in order. POOL: batches of chunks are read, checked and written in its threads."""
+    goes on, both in order. POOL: batches of chunks are read, checked and written in its threads; none of them uses the sink any more
+    when this returns or raises."""
     at, waiting = 0, deque[tuple[int, "Future[list[_Loss]]"]]()
 
     def settle() -> None:
-        length, done = waiting.popleft()
-        for loss in done.result():
+        length, done = waiting[0]
+        losses = done.result()  # an interrupt leaves it in the line, to be waited for
+        waiting.popleft()
+        for loss in losses:
             lose(*loss)
         step(length)
 
-    for batch in _batches(_joined(wanted)):
-        length = sum(each.length for each in batch)
-        waiting.append((length, _submit(pool, store, batch, at, sink)))
-        at += length
-        if pool is None or len(waiting) > WAITING:
+    try:
+        for batch in _batches(_joined(wanted)):
+            length = sum(each.length for each in batch)
+            waiting.append((length, _submit(pool, store, batch, at, sink)))
+            at += length
+            if pool is None or len(waiting) > WAITING:
+                settle()
+        while waiting:
             settle()
-    while waiting:
-        settle()
+    except BaseException:
+        stop(done for _length, done in waiting)
+        raise
     sink.finish(at)
     return at
 
@@ -98,6 +109,8 @@ def _batch(store: Payloads, batch: list[Range], at: int, sink: Sink) -> list[_Lo
             places.append(at)
         at += each.length
     lost: list[_Loss] = []
+    if not lacking:
+        return lost
     with _memories.one() as memory:
         for each, place, data in zip(lacking, places, chunks.read(store, lacking, memory)):
             if isinstance(data, AslError):
@@ -122,29 +135,25 @@ def _joined(wanted: Iterable[Range]) -> Iterator[Range]:
         yield last
 
 
-def is_held(wanted: Iterable[Range], fd: int) -> bool:
-    """True when the file FD holds exactly this content already, byte for byte by the digests."""
-    file, at = sinks.OldFile(fd), 0
-    for each in wanted:
-        if each.kind == LOST:
-            return False
-        if each.kind == DATA:
-            there = file.holds(at, each.length)
-            if len(there) != each.length or artifact.digest(there) != each.digest:
-                return False
-        elif not _reads_as_zeros(file, at, each.length):
-            return False
-        at += each.length
-    return at == os.fstat(fd).st_size
+class _Different(Exception):
+    """There is something to write."""
 
 
-def _reads_as_zeros(file: sinks.OldFile, at: int, length: int) -> bool:
-    end = at + length
-    while at < end:
-        there = file.holds(at, min(READ_SIZE, end - at))
-        if not there or there.count(0) != len(there):
-            return False
-        at += len(there)
+def _is_different(_at: int, _length: int) -> NoReturn:
+    raise _Different
+
+
+def _nothing(*_told: object) -> None:
+    pass
+
+
+def is_held(store: Payloads, wanted: Iterable[Range], fd: int, lose: Lose) -> bool:
+    """True when a restore would write nothing to the file FD: it holds this content, and zeros where nobody has it any more. LOSE as in
+    pour(), up to the first difference."""
+    try:
+        pour(store, wanted, sinks.SeenFile(fd, _is_different), lose, _nothing)
+    except _Different:
+        return False
     return True
 
 
@@ -155,12 +164,12 @@ def restore_content(
     """Write the recipe DIGEST, SIZE bytes, to the file PATH or with DEVICE onto the block device PATH.
 
     Raises Refused for what is there already and differs unless OVERWRITE, for a device that holds other data unless SERIAL names it, and
-    always for one that is in use or too small. With OVERWRITE what is right already is not written again: a restore that was stopped
-    goes on.
+    always for one that is in use or too small. What must not be overwritten is never open for writing: it is compared, and the first
+    difference is the refusal. With OVERWRITE what is right already is not written again: a restore that was stopped goes on.
     VERIFY: read everything again from the disk behind the last write; what is not as it should be is a loss."""
     result = RestoreResult(path, progress=progress)
     there = device or os.path.lexists(path)
-    fd, sink = _open(store, digest, path, size=size, device=device, overwrite=overwrite, serial=serial)
+    fd, sink = _open(path, size, there=there, device=device, overwrite=overwrite, serial=serial)
 
     def lose(what: str, at: int, length: int, reason: str) -> None:
         result.lose(what, f"{path}: {length} bytes at {at}", reason)
@@ -169,14 +178,16 @@ def restore_content(
         result.bytes += length
         result.step()
 
+    def spoilt(at: int, length: int) -> None:
+        lose("not_written", at, length, "the disk gives other bytes back than were written")
+
     try:
         with ThreadPoolExecutor(workers(), "asl-restore") as pool:
             pour(store, ranges.recipe_ranges(store, digest, size), sink, lose, step, pool=pool)
-        os.fsync(fd)
+        sink.sync()
         if verify:
             drop_cache(fd, 0, 0)
-            for at, length in _wrong(ranges.recipe_ranges(store, digest, size), fd):
-                lose("not_written", at, length, "the disk gives other bytes back than were written")
+            pour(store, ranges.recipe_ranges(store, digest, size), _seen(fd, device, spoilt), _nothing, _nothing)
             result.verified = True
     except OSError as error:
         raise fatal(error, path) or Unavailable(f"{path} cannot be written: {why(error)}", reason="WRITE_FAILED") from error
@@ -188,73 +199,43 @@ def restore_content(
     return result
 
 
-def _open(
-    store: Payloads, digest: bytes, path: str, *, size: int, device: bool, overwrite: bool, serial: Optional[str]
-) -> tuple[int, Sink]:
-    """The destination. What must not be overwritten is opened all the same where there is nothing to write. Raises as restore_content."""
-    try:
-        return targets.open_device(path, size, overwrite=overwrite, serial=serial) if device else targets.open_file(path, overwrite)
-    except Refused as error:
-        if error.reason not in ("EXISTS", "SERIAL_NEEDED"):
-            raise
-        fd, sink = targets.open_device(path, size, sure=True) if device else targets.open_file(path, True)
-        if not _differs(store, digest, size, fd, device=device):
-            return fd, sink
+def _open(path: str, size: int, *, there: bool, device: bool, overwrite: bool, serial: Optional[str]) -> tuple[int, Sink]:
+    """The destination: new, or open for writing, or where nobody consented to that, one that is only read, whose first difference raises
+    the refusal. Raises as restore_content()."""
+    if not there:
+        return targets.create(path)
+    fd, refused = targets.look(path, size, device=device, overwrite=overwrite, serial=serial)
+    if refused is None:
         os.close(fd)
-        raise
+        return targets.change(path, size, device=device, overwrite=overwrite, serial=serial)
+    refusal = refused
+
+    def refuse(_at: int, _length: int) -> NoReturn:
+        raise refusal
+
+    return fd, _seen(fd, device, refuse)
+
+
+def _seen(fd: int, device: bool, told: sinks.Told) -> Sink:
+    return sinks.SeenDevice(fd, told) if device else sinks.SeenFile(fd, told)
 
 
 def content_changes(
     store: Payloads, digest: bytes, path: str, *, size: int, device: bool = False, overwrite: bool = False, serial: Optional[str] = None
 ) -> Changes:
-    """What restore_content() with these arguments would change. Refuses what it would refuse. Writes nothing."""
+    """What restore_content() with these arguments would change. Refuses what it would refuse, at the first difference. Writes nothing."""
     changes = Changes()
     if not device and not os.path.lexists(path):
         changes.add(path, MAKE)
         return changes
-    fd, _sink = _open(store, digest, path, size=size, device=device, overwrite=overwrite, serial=serial)
+    fd, refused = targets.look(path, size, device=device, overwrite=overwrite, serial=serial)
     try:
-        if _differs(store, digest, size, fd, device=device):
-            changes.add(path, REPLACE)
+        with ThreadPoolExecutor(workers(), "asl-restore") as pool:
+            pour(store, ranges.recipe_ranges(store, digest, size), _seen(fd, device, _is_different), _nothing, _nothing, pool=pool)
+    except _Different:
+        if refused is not None:
+            raise refused from None
+        changes.add(path, REPLACE)
     finally:
         os.close(fd)
     return changes
-
-
-def _differs(store: Payloads, digest: bytes, size: int, fd: int, *, device: bool) -> bool:
-    """True where a restore would write to FD. Bytes that nobody knows become zeros in a file; on a device they stay as they are."""
-    if not device and os.fstat(fd).st_size != size:
-        return True
-    file, at = sinks.OldFile(fd), 0
-    for each in ranges.recipe_ranges(store, digest, size):
-        there = file.holds(at, each.length) if each.kind == DATA else b""
-        if each.kind != DATA or len(there) != each.length or artifact.digest(there) != each.digest:
-            if each.kind == DATA and _is_whole(store, each):
-                return True
-            if (each.kind == HOLE or not device) and not _reads_as_zeros(file, at, each.length):
-                return True
-        at += each.length
-    return False
-
-
-def _is_whole(store: Payloads, wanted: Range) -> bool:
-    with _memories.one() as memory:
-        return not isinstance(chunks.read(store, [wanted], memory)[0], AslError)
-
-
-def _wrong(wanted: Iterable[Range], fd: int) -> Iterator[tuple[int, int]]:
-    """(offset, length) of each chunk and hole that FD does not give back."""
-    file, at = sinks.OldFile(fd), 0
-    for each in wanted:
-        if each.kind == DATA:
-            there = file.holds(at, each.length)
-            if len(there) != each.length or artifact.digest(there) != each.digest:
-                yield at, each.length
-        elif each.kind == HOLE and not _reads_as_zeros(file, at, each.length):
-            yield at, each.length
-        at += each.length
-
-
-def workers() -> int:
-    """Threads of a restore: one for each CPU this process may use, 16 at most."""
-    return min(16, len(os.sched_getaffinity(0)))

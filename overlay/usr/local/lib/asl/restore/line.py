@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future
 from typing import NamedTuple, Optional, Union
 
 from asl.formats.tree import Entry
 from asl.restore import batches
 from asl.restore.chunks import Memories
-from asl.restore.content import BATCH, workers
+from asl.restore.content import BATCH
+from asl.restore.threads import stop, workers
 from asl.store.contents import Payloads
 
 # Things in the line.
@@ -104,7 +105,4 @@ class Line:
     def stop(self) -> None:
         """Forget what waits; when this returns, nobody is making anything."""
         self._things.clear()
-        made = [batch.made for batch in self._running if batch.made is not None]
-        for each in made:
-            each.cancel()
-        wait(made)
+        stop(batch.made for batch in self._running if batch.made is not None)

@@ -13,7 +13,7 @@ from typing import Optional
 from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.restore import attributes, places, ranges
-from asl.restore.content import BATCH, NOT_READ, is_held, pour
+from asl.restore.content import BATCH, Lose, is_held, pour
 from asl.restore.result import ATTRIBUTES, MAKE, REPLACE, RestoreResult
 from asl.restore.sinks import NewFile
 from asl.sources.base import shown, why
@@ -143,9 +143,11 @@ class Nodes:
         return ""
 
     def _file(self, dir_fd: int, entry: Entry, path: bytes) -> None:
-        if self._overwrite and right_already(dir_fd, entry, self._store):
+        known: list[tuple[str, int, int, str]] = []
+        if self._overwrite and right_already(dir_fd, entry, self._store, lambda *loss: known.append(loss)):
             self._result.skipped += 1
-            self._list_unread(entry, path)
+            for loss in known:
+                self._content_loser(path)(*loss)
             self._made(path, self._settle_again(dir_fd, entry, path))
             return
         how = self._make_room(dir_fd, entry.name, path)
@@ -159,22 +161,19 @@ class Nodes:
             os.close(fd)
         self._made(path, how)
 
-    def _fill(self, fd: int, entry: Entry, path: bytes) -> None:
+    def _content_loser(self, path: bytes) -> Lose:
         def lose(what: str, at: int, length: int, reason: str) -> None:
             self._result.lose(what, f"{shown(path)}: {length} bytes at {at}", reason)
 
+        return lose
+
+    def _fill(self, fd: int, entry: Entry, path: bytes) -> None:
         def step(length: int) -> None:
             self._result.bytes += length
             self._result.step()
 
-        pour(self._store, ranges.file_ranges(self._store, entry), NewFile(fd), lose, step, pool=self._pool if entry.size > BATCH else None)
-
-    def _list_unread(self, entry: Entry, path: bytes) -> None:
-        at = 0
-        for each in ranges.file_ranges(self._store, entry):
-            if each.kind == ranges.UNREAD:
-                self._result.lose("unread", f"{shown(path)}: {each.length} bytes at {at}", NOT_READ)
-            at += each.length
+        pool = self._pool if entry.size > BATCH else None
+        pour(self._store, ranges.file_ranges(self._store, entry), NewFile(fd), self._content_loser(path), step, pool=pool)
 
     def _special(self, dir_fd: int, entry: Entry, path: bytes) -> bool:
         """A device, a fifo or a socket; False, listed as a loss, where that is not permitted."""
@@ -259,8 +258,8 @@ def forbidden(entry: Entry) -> bool:
     return entry.type in (tree.CHARACTER, tree.BLOCK) and os.geteuid() != 0
 
 
-def right_already(dir_fd: int, entry: Entry, store: Payloads) -> bool:
-    """True when the regular file is there with this size, time and content."""
+def right_already(dir_fd: int, entry: Entry, store: Payloads, lose: Lose) -> bool:
+    """True when the regular file is there with this size, time and content, as far as the store has that. LOSE as in pour()."""
     try:
         status = os.stat(entry.name, dir_fd=dir_fd, follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (entry.size, attributes.mtime(entry)):
@@ -269,6 +268,6 @@ def right_already(dir_fd: int, entry: Entry, store: Payloads) -> bool:
     except OSError:
         return False
     try:
-        return stat.S_ISREG(os.fstat(fd).st_mode) and is_held(ranges.file_ranges(store, entry), fd)
+        return stat.S_ISREG(os.fstat(fd).st_mode) and is_held(store, ranges.file_ranges(store, entry), fd, lose)
     finally:
         os.close(fd)

@@ -120,7 +120,7 @@ class _Prediction:
 
     def _node(self, dir_fd: int, entry: Entry) -> str:
         """How anything but a directory or a hard link would change."""
-        if dir_fd >= 0 and (right_already(dir_fd, entry, self._store) if entry.type == tree.FILE else same_kind(dir_fd, entry)):
+        if dir_fd >= 0 and (right_already(dir_fd, entry, self._store, _nothing) if entry.type == tree.FILE else same_kind(dir_fd, entry)):
             return ATTRIBUTES if attributes.differ(b"/proc/self/fd/%d/%s" % (dir_fd, entry.name), entry, follow=False) else ""
         return "" if forbidden(entry) else _room(dir_fd, entry.name)
 
@@ -151,6 +151,10 @@ class _Prediction:
         finally:
             os.close(above)
         return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino) and not stat.S_ISDIR(there.st_mode)
+
+
+def _nothing(*_loss: object) -> None:
+    """A loss is the restore's to list."""
 
 
 def directory(dir_fd: int, name: bytes) -> tuple[int, str]:

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where one run of bytes is written: a new file, a file that is there, a block device."""
+"""Where one run of bytes is written: a new file, a file that is there, a block device; and what only tells where it would be."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import fcntl
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from asl.formats.artifact import Buffer
@@ -33,13 +33,17 @@ class NewFile:
         self._mutex = threading.Lock()
         self.written = 0
         """Bytes that had to be written."""
-        self.resized = True
+        self.resized = False
         """Whether finish() changed the size."""
 
     def _put(self, data: memoryview, at: int) -> None:
         write_all(self._fd, data, at)
         with self._mutex:
             self.written += len(data)
+
+    def _resize(self, size: int) -> None:
+        os.ftruncate(self._fd, size)
+        self.resized = True
 
     def holds(self, at: int, length: int) -> bytes:
         """What is there: nothing yet."""
@@ -59,7 +63,11 @@ class NewFile:
 
     def finish(self, size: int) -> None:
         """The content has SIZE bytes."""
-        os.ftruncate(self._fd, size)
+        self._resize(size)
+
+    def sync(self) -> None:
+        """What was written is on the disk. Raises OSError."""
+        os.fsync(self._fd)
 
 
 class OldFile(NewFile):
@@ -85,9 +93,8 @@ class OldFile(NewFile):
 
     def finish(self, size: int) -> None:
         """The content has SIZE bytes."""
-        self.resized = os.fstat(self._fd).st_size != size
-        if self.resized:
-            os.ftruncate(self._fd, size)
+        if os.fstat(self._fd).st_size != size:
+            self._resize(size)
 
     def _zero(self, at: int, end: int) -> None:
         while at < end:
@@ -105,11 +112,14 @@ class Device(OldFile):
         if self._zeros(at, length):
             return
         try:
-            fcntl.ioctl(self._fd, BLKZEROOUT, _RANGE.pack(at, length))
-            with self._mutex:
-                self.written += length
+            self._clear(at, length)
         except OSError:
             self._zero(at, at + length)
+
+    def _clear(self, at: int, length: int) -> None:
+        fcntl.ioctl(self._fd, BLKZEROOUT, _RANGE.pack(at, length))
+        with self._mutex:
+            self.written += length
 
     def _zeros(self, at: int, length: int) -> bool:
         end = at + length
@@ -125,7 +135,34 @@ class Device(OldFile):
 
     def finish(self, size: int) -> None:
         """What lies behind SIZE stays as it is."""
-        self.resized = False
+
+
+# Told where a restore would write: offset and length in bytes, 0 where only the size would change. It may raise.
+Told = Callable[[int, int], None]
+
+
+class SeenFile(OldFile):
+    """A file that is only read: TOLD is called where OldFile would write, or change the size."""
+
+    def __init__(self, fd: int, told: Told) -> None:
+        super().__init__(fd)
+        self._told = told
+
+    def _put(self, data: memoryview, at: int) -> None:
+        self._told(at, len(data))
+
+    def _clear(self, at: int, length: int) -> None:
+        self._told(at, length)
+
+    def _resize(self, size: int) -> None:
+        self._told(size, 0)
+
+
+class SeenDevice(SeenFile, Device):
+    """A block device that is only read: TOLD is called where Device would write."""
+
+    def sync(self) -> None:
+        """Nothing was written; what others may have written is not ours to flush."""
 
 
 def stretches(at: int, data: Buffer) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ import os
 import stat
 import struct
 from contextlib import suppress
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 from asl import system
 from asl.errors import Refused, Unavailable, Usage
@@ -17,42 +17,70 @@ from asl.restore import sinks
 from asl.sources.base import why
 
 BLKGETSIZE64 = 0x80081272
+BLKROGET = 0x125E
 Sink = Union[sinks.NewFile, sinks.OldFile, sinks.Device]
 # Where everything that lies on a disk leaves a trace: tables, labels and superblocks stand in the first and last MiB.
 _EDGE = 4 << 20
 
 
-def open_file(path: str, overwrite: bool) -> tuple[int, Sink]:
-    """The file PATH, made anew, or with OVERWRITE as it is. Raises Usage, Refused, Unavailable."""
-    flags = os.O_RDWR | os.O_CLOEXEC
+def create(path: str) -> tuple[int, Sink]:
+    """The file PATH, made anew. Raises Refused where somebody was faster, Unavailable."""
     try:
-        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
-        return fd, sinks.NewFile(fd)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
-        try:
-            status = os.stat(path)
-        except OSError as gone:
-            hint = "choose another name"
-            raise Usage(f"{path} is a link that leads nowhere: {why(gone)}", reason="DESTINATION_KIND", hint=hint) from gone
-        if not stat.S_ISREG(status.st_mode):
-            hint = f"--device {path} writes to a block device" if stat.S_ISBLK(status.st_mode) else "choose another name"
-            raise Usage(f"{path} is no regular file", reason="DESTINATION_KIND", hint=hint) from error
-        if not overwrite:
-            hint = "choose another name, or --overwrite to go on with what is there"
-            raise Refused(f"{path} exists already ({status.st_size} bytes)", reason="EXISTS", hint=hint) from error
+        raise Refused(f"{path} has just been made by somebody else", reason="EXISTS", hint="choose another name") from error
     except OSError as error:
         raise Unavailable(f"{path} cannot be made: {why(error)}", reason="WRITE_FAILED") from error
-    fd = os.open(path, flags)
-    return fd, sinks.OldFile(fd)
+    return fd, sinks.NewFile(fd)
 
 
-def open_device(
-    path: str, size: int, *, overwrite: bool = False, serial: Optional[str] = None, sure: bool = False
-) -> tuple[int, Sink]:
-    """The device, claimed for us alone (open(2): O_EXCL on a block device fails when it is mounted or part of something).
+def look(
+    path: str, size: int, *, device: bool = False, overwrite: bool = False, serial: Optional[str] = None
+) -> tuple[int, Optional[Refused]]:
+    """(What is at PATH, opened to be read and nothing else; the refusal of everybody who would change it, None where these arguments
+    consent to that).
 
-    Raises Refused for one that is in use or too small, and for one that holds data unless OVERWRITE is set and SERIAL names it. SURE:
-    whoever asks knows that nothing is going to be written that differs."""
+    A device is claimed for us alone (open(2): O_EXCL on a block device fails when it is mounted or part of something). Raises Refused
+    for what nobody can consent to: a device that is in use, too small, or write-protected; Usage, Unavailable."""
+    fd, refused = _device(path, size, os.O_RDONLY, overwrite, serial) if device else _file(path, os.O_RDONLY, overwrite)
+    if refused is None and not (_writable(fd) if device else os.access(path, os.W_OK)):
+        os.close(fd)
+        if device:
+            hint = "choose another device, or take the protection away (blockdev --setrw)"
+            raise Refused(f"{_named(path)} is write-protected", reason="DESTINATION_IN_USE", hint=hint)
+        raise Unavailable(f"{path} cannot be written: permission denied, or a read-only file system", reason="WRITE_FAILED")
+    return fd, refused
+
+
+def change(path: str, size: int, *, device: bool = False, overwrite: bool = False, serial: Optional[str] = None) -> tuple[int, Sink]:
+    """What is at PATH, opened for writing. Raises as look(), and the refusal itself."""
+    fd, refused = _device(path, size, os.O_RDWR, overwrite, serial) if device else _file(path, os.O_RDWR, overwrite)
+    if refused is not None:
+        os.close(fd)
+        raise refused
+    return fd, sinks.Device(fd) if device else sinks.OldFile(fd)
+
+
+def _file(path: str, flags: int, overwrite: bool) -> tuple[int, Optional[Refused]]:
+    try:
+        status = os.stat(path)
+    except OSError as gone:
+        hint = "choose another name"
+        raise Usage(f"{path} is a link that leads nowhere: {why(gone)}", reason="DESTINATION_KIND", hint=hint) from gone
+    if not stat.S_ISREG(status.st_mode):
+        hint = f"--device {path} writes to a block device" if stat.S_ISBLK(status.st_mode) else "choose another name"
+        raise Usage(f"{path} is no regular file", reason="DESTINATION_KIND", hint=hint)
+    try:
+        fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be opened: {why(error)}", reason="WRITE_FAILED") from error
+    if overwrite:
+        return fd, None
+    hint = "choose another name, or --overwrite to go on with what is there"
+    return fd, Refused(f"{path} exists already ({status.st_size} bytes)", reason="EXISTS", hint=hint)
+
+
+def _device(path: str, size: int, flags: int, overwrite: bool, serial: Optional[str]) -> tuple[int, Optional[Refused]]:
     try:
         status = os.stat(path)
     except OSError as error:
@@ -63,16 +91,15 @@ def open_device(
     named = _named(path)
     _refuse_mounted(path, named)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_EXCL | os.O_CLOEXEC)
+        fd = os.open(path, flags | os.O_EXCL | os.O_CLOEXEC)
     except OSError as error:
         hint = "unmount it, and stop what lies on it (LVM, RAID, swap)"
         raise Refused(f"{named} cannot be had for writing: {why(error)}", reason="DESTINATION_IN_USE", hint=hint) from error
     try:
-        _refuse_data(fd, path, named, size, overwrite=overwrite or sure, serial=serial_of(path) if sure else serial)
+        return fd, _refusal(fd, path, size, overwrite=overwrite, serial=serial)
     except BaseException:
         os.close(fd)
         raise
-    return fd, sinks.Device(fd)
 
 
 def serial_of(path: str) -> str:
@@ -83,25 +110,37 @@ def serial_of(path: str) -> str:
     return str(device.serial or device.wwn or device.backing_file or device.size)
 
 
-def _refuse_data(fd: int, path: str, named: str, size: int, **wishes: Any) -> None:
+def _refusal(fd: int, path: str, size: int, *, overwrite: bool, serial: Optional[str]) -> Optional[Refused]:
+    """Why the device must not be written to; None where it is blank, or where OVERWRITE is set and SERIAL names it. Raises Refused for
+    one that is too small."""
+    named = _named(path)
     has = struct.unpack("Q", fcntl.ioctl(fd, BLKGETSIZE64, bytes(8)))[0]
     if has < size:
         raise Refused(f"{named} has {has} bytes; {size} are to be restored", reason="TOO_SMALL", hint="choose a larger device")
     if _blank(fd, has):
-        return
-    if not wishes["overwrite"]:
+        return None
+    if not overwrite:
         hint = f"--overwrite --serial {serial_of(path)} destroys what is on it; check model and serial number first"
-        raise Refused(f"{named} holds data and would be overwritten", reason="EXISTS", hint=hint)
-    if wishes["serial"] != serial_of(path):
-        said = "it was not named" if wishes["serial"] is None else f"another one was named: {wishes['serial']}"
+        return Refused(f"{named} holds data and would be overwritten", reason="EXISTS", hint=hint)
+    if not serial or serial != serial_of(path):
+        said = "it was not named" if serial is None else f"another one was named: {serial}"
         hint = f"--serial {serial_of(path)}, when you are sure that it is this disk"
-        raise Refused(f"{named} holds data, and {said}", reason="SERIAL_NEEDED", hint=hint)
+        return Refused(f"{named} holds data, and {said}", reason="SERIAL_NEEDED", hint=hint)
+    return None
+
+
+def _writable(fd: int) -> bool:
+    """False for a block device that is write-protected."""
+    return not struct.unpack("i", fcntl.ioctl(fd, BLKROGET, bytes(4)))[0]
 
 
 def _blank(fd: int, size: int) -> bool:
-    """True when both ends of the device are zeros, or nothing but 0xFF, as on an erased flash."""
+    """True when both ends of the device are zeros, or nothing but 0xFF, as on an erased flash. What cannot be read may be anything."""
     for at in (0, max(0, size - _EDGE)):
-        data = os.pread(fd, _EDGE, at)
+        try:
+            data = os.pread(fd, _EDGE, at)
+        except OSError:
+            return False
         if data.count(0) != len(data) and data.count(0xFF) != len(data):
             return False
     return True

@@ -20,11 +20,11 @@ from asl.errors import Refused, Usage
 from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.restore import attributes, batches, places, ranges
-from asl.restore.content import workers
 from asl.restore.line import Line
 from asl.restore.nodes import Nodes
 from asl.restore.predict import tree_changes
 from asl.restore.result import ATTRIBUTES, MAKE, RestoreResult, fatal
+from asl.restore.threads import workers
 from asl.sources.base import shown, why
 from asl.store import contents
 from asl.store.contents import Payloads
