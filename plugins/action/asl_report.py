@@ -44,9 +44,7 @@ class ActionModule(ActionBase):
             try:
                 _report.write(folder, hosts)
                 for host in hosts:
-                    receipts = _report_receipts.given(host["phases"].get("intake", {}))
-                    for name, text in _report_receipts.files(host["host"], receipts).items():
-                        _report.replace(folder / name, text)
+                    _report_receipts.write(folder, host["host"], _report_receipts.given(host["phases"].get("intake", {})))
                 whole = _report_document.fleet(hosts, datetime.datetime.now(datetime.timezone.utc))
                 _report.replace(folder / "report.json", _report.document(whole))
                 _report.replace(folder / "report.html", _report_page.render(whole))

@@ -47,4 +47,7 @@ def taken(result: t.Mapping[str, t.Any]) -> str:
 def verified(result: t.Mapping[str, t.Any]) -> str:
     """How much was read back."""
     read = result.get("verification") or {}
-    return f"{size(read.get('bytes'))} in {read.get('artifacts', '?')} artifacts read back, every digest as it was"
+    if "sources" in read:  # nothing was read back: the sources were read again
+        return f"{len(read['sources'])} sources held against the snapshot, nothing differs"
+    sample = f"; a sample, {read['artifacts_skipped']} were left out" if read.get("artifacts_skipped") else ""
+    return f"{size(read.get('bytes'))} in {read.get('artifacts', '?')} artifacts read back, every digest as it was{sample}"

@@ -30,6 +30,8 @@ STATES = {
 # What ssh says to a key that is not the known one.
 HOST_KEY = ("IDENTIFICATION HAS CHANGED", "Host key verification failed")
 RESCUED = ("rescued", "rescued_with_losses")
+# How much of a snapshot was read back from its store, and what is said where that is not all.
+READ_BACK = {"all": "", "sample": "only a sample of it was read back from the store", "nothing": "not read back from the store"}
 # What a task result carries for Ansible itself, and what repeats what the report says elsewhere.
 NOISE = (
     "ansible_facts", "attempts", "retries", "invocation", "failed", "unreachable", "changed", "diff", "deprecations", "exception",
@@ -58,6 +60,7 @@ def host_report(name: str, phases: t.Sequence[str], variables: t.Mapping[str, t.
         "snapshot": intake.get("snapshot"),
         "digest": intake.get("digest"),
         "store": intake.get("store"),
+        "read_back": read_back(intake.get("snapshot"), results.get("verify", {})) if intake.get("snapshot") else None,
         "phases": {phase: {"outcome": outcome(result), **cleaned(result)} for phase, result in results.items()},
     }
 
@@ -110,8 +113,20 @@ def sentence(state: str, culprit: str | None, results: t.Mapping[str, t.Mapping[
         return f"{STATES[state]} in phase {culprit}: {message}"
     if state.startswith("rescued"):
         intake = results["intake"]
-        return f"{STATES[state]}: snapshot {intake['snapshot']} in {intake.get('store')}, {extent(intake)}"
+        remark = READ_BACK[read_back(intake["snapshot"], results.get("verify", {}))]
+        sealed = f"{STATES[state]}: snapshot {intake['snapshot']} in {intake.get('store')}, {extent(intake)}"
+        return f"{sealed}; {remark}" if remark else sealed
     return STATES[state]
+
+
+def read_back(snapshot: t.Any, verify: t.Mapping[str, t.Any]) -> str:
+    """How much of SNAPSHOT the phase verify has read back and found right, a key of READ_BACK.
+
+    To hold a source against a snapshot reads nothing back: it lists no snapshots."""
+    read = verify.get("verification") or {}
+    if not verify.get("ok") or str(snapshot) not in [str(each) for each in read.get("snapshots") or []]:
+        return "nothing"
+    return "sample" if read.get("artifacts_skipped") else "all"
 
 
 def extent(read: t.Mapping[str, t.Any]) -> str:

@@ -20,6 +20,7 @@ MAX_LISTED = 200
 FIGURES = (
     "files", "files_unchanged", "size", "bytes_read", "bytes_new", "bytes_duplicate", "bytes_stored", "bytes_unread", "seconds",
 )  # fmt: skip
+OF_REPORT = ("host", "state", "rescued", "ok", "sentence", "next", "phase", "snapshot", "digest", "store", "read_back")
 SUMMED = ("files", "size", "bytes_read", "bytes_new", "bytes_duplicate", "bytes_unread")
 VERIFICATION = ("store", "snapshots", "files", "artifacts", "artifacts_skipped", "bytes", "seconds")
 
@@ -48,7 +49,7 @@ def host(report: Found) -> Document:
     failed = phases.get(report["phase"] or "", {})
     losses, omitted = cut(intake.get("losses"))
     return {
-        **{key: report[key] for key in ("host", "state", "rescued", "ok", "sentence", "next", "phase", "snapshot", "digest", "store")},
+        **{key: report[key] for key in OF_REPORT},
         "reason": failed.get("reason"),
         "domain": intake.get("domain"),
         "labels": {str(key): str(value) for key, value in (intake.get("labels") or {}).items()},

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jinja2
 
-from ansible_collections.asl.rescue.plugins.plugin_utils._report import STATES, printable, size
+from ansible_collections.asl.rescue.plugins.plugin_utils._report import READ_BACK, STATES, printable, size
 
 FOLDER = Path(__file__).with_name("report")
 # The order in which states are shown: what needs somebody first.
@@ -64,8 +64,7 @@ def known(host: t.Mapping[str, t.Any]) -> str:
     missing = host["figures"]["bytes_unread"]
     lost = len(host["losses"]) + host["losses_omitted"]
     whole = f"{lost} losses, {size(missing)} unread" if missing or lost else "every byte"
-    read = host["verification"]
-    return f"snapshot {host['snapshot']}, {whole}" + (", verified" if read and read["ok"] else "")
+    return f"snapshot {host['snapshot']}, {whole}, {READ_BACK[host['read_back']] or 'verified'}"
 
 
 def embedded(document: t.Any) -> str:

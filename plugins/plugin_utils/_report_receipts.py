@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import typing as t
+from pathlib import Path
 
-from ansible_collections.asl.rescue.plugins.plugin_utils._report import file_name
+from ansible_collections.asl.rescue.plugins.plugin_utils._report import file_name, replace
 
 # Longer texts (the receipt of an intake with many losses) stand in their files only.
 SHOWN = 8192
@@ -33,15 +34,17 @@ def place(host: str, receipt: Receipt) -> str:
     return f"{file_name(host)}.receipt{'' if receipt.get('by') in (None, 'host') else '-' + file_name(str(receipt['by']))}"
 
 
-def files(host: str, receipts: t.Sequence[t.Any]) -> dict[str, str]:
-    """Every file that is to be written: the receipts, and beside each its signature."""
-    found: dict[str, str] = {}
+def write(folder: Path, host: str, receipts: t.Sequence[t.Any]) -> None:
+    """Write each receipt of HOST into FOLDER, and beside it its signature. Raises OSError.
+
+    A signature of an earlier run goes first: whatever happens in between, none stands beside a text that it does not sign."""
     for each in receipts:
         if isinstance(each, dict) and isinstance(each.get("text"), str):
-            found[place(host, each)] = each["text"]
+            name = place(host, each)
+            (folder / f"{name}.sig").unlink(missing_ok=True)
+            replace(folder / name, each["text"])
             if isinstance(each.get("signature"), str):
-                found[f"{place(host, each)}.sig"] = each["signature"]
-    return found
+                replace(folder / f"{name}.sig", each["signature"])
 
 
 def described(host: str, receipts: t.Sequence[t.Any]) -> list[t.Any]:

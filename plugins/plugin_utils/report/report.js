@@ -296,10 +296,12 @@
         make("span", finding.text, finding.severity), ...(finding.hint ? [make("span", ` ${finding.hint}`, "hint")] : []), " ", make("code", finding.code),
       ]))));
     }
+    if (host.read_back === "nothing" && !verified) found.push(section("Verification", make("p", "the snapshot was not read back from the store", "warning")));
     if (verified) {
       const read = `${size(verified.bytes)} in ${many(verified.artifacts || 0, "artifact")} read back`;
       const content = [make("p", verified.ok ? `${read}: every digest as it was` : `${read}: DAMAGED`, verified.ok ? "" : "error")];
       if (verified.artifacts_skipped) content.push(make("p", `${many(verified.artifacts_skipped, "artifact")} left out, a sample was asked for`, "more"));
+      if (verified.ok && host.read_back === "nothing") content[0] = make("p", "the snapshot was not read back from the store", "warning");
       if (verified.damaged.length) content.push(bullets(verified.damaged.map((each) => ["source", "path", "what", "why"].map((key) => each[key]).filter(Boolean).join(": ")), verified.damaged_omitted));
       found.push(section("Verification", ...content));
     }

@@ -171,6 +171,9 @@ def test_events_are_lines_of_json_and_a_full_disk_stops_nothing(tmp_path: Path) 
         ("verify", "ok", {"verification": {"bytes": 2048, "artifacts": 7}}, "2.0 KiB in 7 artifacts read back, every digest as it was"),
         ("pool", "failed", {"msg": "Some failed", "results": [{"failed": False}, {"failed": True, "msg": "no [NO]"}]}, "no [NO]"),
         ("pool", "changed", {"results": [{"actions": ["import a"]}, {"actions": ["import b"]}]}, "2 actions"),
+        ("verify", "ok", {"verification": {"bytes": 2048, "artifacts": 7, "artifacts_skipped": 9}},
+         "2.0 KiB in 7 artifacts read back, every digest as it was; a sample, 9 were left out"),
+        ("verify", "ok", {"verification": {"sources": [{}], "snapshot": "1"}}, "1 sources held against the snapshot, nothing differs"),
         ("verify", "failed", {"msg": "Task failed: it is\n damaged [DAMAGED]"}, "it is damaged [DAMAGED]"),
     ],
 )  # fmt: skip

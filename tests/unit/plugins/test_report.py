@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 Result = dict[str, Any]
+UTILS = "ansible_collections.asl.rescue.plugins.plugin_utils"
 OK: Result = {"changed": False, "failed": False, "actions": []}
 TAKEN: Result = {
     **OK, "finished": True, "state": "finished", "snapshot": "7", "store": "/s", "digest": "d", "size": 2048, "bytes_unread": 0,
@@ -27,7 +28,7 @@ GONE: Result = {"unreachable": True, "msg": "Task failed: Failed to connect", "c
 
 
 def report() -> Any:
-    return importlib.import_module("ansible_collections.asl.rescue.plugins.plugin_utils._report")
+    return importlib.import_module(f"{UTILS}._report")
 
 
 def of(**phases: Result) -> Result:
@@ -64,6 +65,42 @@ def test_the_state_of_a_host(phases: dict[str, Result], state: str, phase: str, 
     assert found["rescued"] == state.startswith("rescued")
     assert found["ok"] == (found["rescued"] or state == "predicted")
     assert found["next"]
+
+
+def read(**more: Any) -> Result:
+    return {**OK, "ok": True, "verification": {"snapshots": ["7"], "artifacts": 3, "artifacts_skipped": 0, **more}}
+
+
+@pytest.mark.parametrize(
+    ("verify", "how", "said"),
+    [
+        ({}, "nothing", "; not read back from the store"),
+        ({"verify": OK}, "nothing", "; not read back from the store"),
+        ({"verify": {"skipped": True}}, "nothing", "; not read back from the store"),
+        ({"verify": read(snapshots=["6"])}, "nothing", "; not read back from the store"),
+        ({"verify": {**OK, "ok": True, "verification": {"snapshot": "7", "sources": []}}}, "nothing", "; not read back from the store"),
+        ({"verify": read(artifacts_skipped=8)}, "sample", "; only a sample of it was read back from the store"),
+        ({"verify": read()}, "all", ", every byte"),
+    ],
+)
+def test_what_was_not_read_back_is_never_said_to_be_verified(verify: dict[str, Result], how: str, said: str) -> None:
+    found = of(overlay=OK, intake=TAKEN, **verify)
+    assert (found["read_back"], found["state"]) == (how, "rescued")
+    assert found["sentence"].endswith(said)
+    document, page = (importlib.import_module(f"{UTILS}.{name}") for name in ("_report_document", "_report_page"))
+    known = page.known(document.host(found))
+    assert ("verified" in known) is (how == "all") and known.endswith(said.strip("; ") if how != "all" else "verified")
+
+
+def test_a_signature_of_an_earlier_run_is_not_left_beside_a_new_receipt(tmp_path: Path) -> None:
+    receipts = importlib.import_module(f"{UTILS}._report_receipts")
+    signed, unsigned = {"by": "host", "text": "first", "signature": "S"}, {"by": "host", "text": "second", "signature": None}
+    receipts.write(tmp_path, "web07", [signed])
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"web07.receipt": "first", "web07.receipt.sig": "S"}
+    receipts.write(tmp_path, "web07", [])
+    assert len(list(tmp_path.iterdir())) == 2, "a host that was not reached this time keeps what it has"
+    receipts.write(tmp_path, "web07", [unsigned])
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"web07.receipt": "second"}
 
 
 def test_the_next_step_is_the_tools_own_where_it_has_one() -> None:

@@ -9,6 +9,7 @@ import importlib
 import json
 import random
 import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -89,7 +90,7 @@ def test_what_a_remote_endpoint_signed_and_the_commands_that_failed_are_in_it() 
     assert (bad["reason"], bad["decision"]["mode"]) == ("NO_STORE", "none")
 
 
-def test_receipts_are_told_of_and_stand_in_files_of_their_own() -> None:
+def test_receipts_are_told_of_and_stand_in_files_of_their_own(tmp_path: Path) -> None:
     intake = samples.taken(random.Random(1), 0)
     host, receipt = report(intake=intake), intake["receipts"][0]
     gateway = {**receipt, "by": "gateway", "text": receipt["text"].replace("{", '{"long":"' + "x" * 9000 + '",', 1)}
@@ -101,8 +102,8 @@ def test_receipts_are_told_of_and_stand_in_files_of_their_own() -> None:
     assert (seen["says"]["snapshot"], seen["says"]["result"], seen["says"]["logseq"]) == ("1", "complete", 12)
     (told,) = document([report(intake={**intake, "receipts": [gateway, receipt]})])["hosts"]
     assert [each["text"] for each in told["receipts"]] == [None, receipt["text"]], "a long one stands in its file only"
-    files = room("_report_receipts").files("../evil\n", [gateway, receipt, {"text": None}, "nonsense"])
-    assert files == {
+    room("_report_receipts").write(tmp_path, "../evil\n", [gateway, receipt, {"text": None}, "nonsense"])
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "_./evil_.receipt-gateway".replace("/", "_"): gateway["text"], "_._evil_.receipt-gateway.sig": gateway["signature"],
         "_._evil_.receipt": receipt["text"], "_._evil_.receipt.sig": receipt["signature"],
     }  # fmt: skip
