@@ -19,6 +19,7 @@ from asl.backends.posix import PosixReads
 from asl.errors import Damaged
 from asl.names import Digest
 from asl.store import Store, init_store, open_writer, recovery
+from asl.store.bulk import BulkCheck, Wanted
 from asl.verify import verify
 
 BLOCK, BLOCKS = 1 << 20, 12
@@ -30,6 +31,7 @@ class Far(PosixReads):
     def __init__(self, root: str) -> None:
         super().__init__(root)
         self.fetched: list[str] = []
+        self.whole: list[str] = []
 
     def path(self, name: str) -> Optional[str]:
         return None
@@ -37,6 +39,8 @@ class Far(PosixReads):
     def read(self, name: str, offset: int = 0, length: Optional[int] = None) -> bytes:
         if name.startswith(("blocks/", "segments/")):
             self.fetched.append(name)
+            if length is None:
+                self.whole.append(name)
         return super().read(name, offset, length)
 
 
@@ -53,6 +57,7 @@ def far(tmp_path: Path) -> Iterator[tuple[Far, list[Digest]]]:
 
 def opened(far: Far, folder: Path, size: int, *, fresh: bool = False) -> Store:
     far.fetched.clear()
+    far.whole.clear()
     backend = CachedReads(far, Plan(str(folder), size, fresh))
     return Store(backend, recovery.load(backend))
 
@@ -113,6 +118,40 @@ def test_no_room_for_the_cache_is_no_error(far: tuple[Far, list[Digest]], tmp_pa
     for folder, size in ((tmp_path / "file" / "cache", 64 * BLOCK), (tmp_path / "small", 1000)):
         assert len(opened(backend, folder, size).payload(digests[0])) == BLOCK // 4
     assert not (tmp_path / "small").exists() or not kept(tmp_path / "small")
+
+
+@pytest.mark.parametrize("why", ["too large", "no room"])
+def test_what_cannot_be_kept_is_fetched_once(far: tuple[Far, list[Digest]], tmp_path: Path, why: str) -> None:
+    """As a whole, and not again for each artifact in it: neither too large an object, nor one for which the disk has no room."""
+    backend, digests = far
+    (tmp_path / "file").write_text("not a folder")
+    folder, size = (tmp_path / "small", 2 * BLOCK) if why == "too large" else (tmp_path / "file" / "cache", 64 * BLOCK)
+    store = opened(backend, folder, size)
+    by_block: dict[str, list[Digest]] = {}
+    for each in digests:
+        by_block.setdefault(layout.block(store.locate(each)[0].block), []).append(each)
+    assert max(map(len, by_block.values())) > 1
+    for here in by_block.values():
+        for each in here:
+            assert len(store.payload(each)) == BLOCK // 4
+    assert sorted(backend.fetched) == sorted({*by_block, *(name for name in backend.fetched if name.startswith("segments/"))})
+    for each in (digests[0], digests[1]):  # behind another one: in parts, which is less than the whole again
+        store.payload(each)
+    assert backend.whole.count(layout.block(store.locate(digests[0])[0].block)) == 1
+
+
+def test_a_missing_block_is_a_loss_and_no_end(far: tuple[Far, list[Digest]], tmp_path: Path) -> None:
+    backend, digests = far
+    store = opened(backend, tmp_path / "cache", 64 * BLOCK)
+    gone = store.locate(digests[5])[0].block
+    Path(backend.root, layout.block(gone)).unlink()
+    assert store.backend.path(layout.block(gone)) is None and store.plain_file(gone) is None
+    bad: dict[bytes, str] = {}
+    with BulkCheck(store, lambda wanted, error: bad.update({wanted.digest: error.reason})) as check:
+        for each in digests:
+            check.add(Wanted(each, BLOCK // 4))
+    lost = {each for each in digests if store.locate(each)[0].block == gone}
+    assert bad == dict.fromkeys(lost, "MISSING_BLOCK") and 0 < len(lost) < len(digests)
 
 
 def test_a_proof_takes_nothing_that_was_kept(far: tuple[Far, list[Digest]], tmp_path: Path) -> None:

@@ -4,6 +4,9 @@
 
 Nothing relies on it. It may vanish or be damaged at any time, also while it is used: a file is held against its name before its first
 use in a process, and again when it has changed since. What was not used for longest goes first. Several processes may share it.
+
+What cannot be kept (too large, no room on the disk) is fetched as a whole once: the last of these objects stays in memory, and any
+other is read from the store in parts from then on.
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from asl.backends import layout
 from asl.backends.base import Reads
+from asl.errors import NotFound
 
 # An object may take this part of the cache at most, or it would drive everything else out.
 _SHARE = 4
@@ -38,28 +42,29 @@ class Cache:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        # By digest: size and time of change of a file that was held against its name. None: it is not kept, being too large.
+        # By digest: size and time of change of a file that was held against its name. None: it cannot be kept.
         self._seen: dict[bytes, Optional[tuple[int, int]]] = {}
+        self._unkept: tuple[bytes, bytes] = (b"", b"")
         self._locks = [threading.Lock() for _number in range(_LOCKS)]
 
-    def path(self, digest: bytes, fetch: Callable[[], bytes]) -> Optional[str]:
-        """A file with the bytes whose SHA-256 is DIGEST, of the cache or from FETCH; None where they cannot be kept, or are others."""
+    def find(self, digest: bytes, fetch: Callable[[], bytes]) -> Union[str, bytes, None]:
+        """A file with the bytes whose SHA-256 is DIGEST, of the cache or from FETCH. Where they cannot be kept, or are others: the bytes
+        themselves, or None when they were fetched before and are not at hand any more."""
         path = os.path.join(self._plan.folder, digest.hex())
         with self._locks[digest[0] % _LOCKS]:
             if digest in self._seen and self._seen[digest] is None:
-                return None
+                held, data = self._unkept
+                return data if held == digest else None
             if self._usable(path, digest):
                 return path
             data = fetch()
-            if len(data) > self._plan.size // _SHARE or hashlib.sha256(data).digest() != digest:
-                self._seen[digest] = None
-                return None
-            try:
-                self._keep(path, data)
-                self._seen[digest] = _stamp(path)
-            except OSError:  # no room, no permission, read-only: it is read without a cache then
-                return None
-            return path
+            if len(data) <= self._plan.size // _SHARE and hashlib.sha256(data).digest() == digest:
+                with contextlib.suppress(OSError):  # no room, no permission, read-only: it is read without a cache then
+                    self._keep(path, data)
+                    self._seen[digest] = _stamp(path)
+                    return path
+            self._seen[digest], self._unkept = None, (digest, data)
+            return data
 
     def _usable(self, path: str, digest: bytes) -> bool:
         try:
@@ -129,27 +134,38 @@ class CachedReads:
 
     def path(self, name: str) -> Optional[str]:
         digest = layout.parse_block(name)
-        return self._own.path(name) if digest is None else self._path(name, digest)
+        if digest is None:
+            return self._own.path(name)
+        try:
+            found = self._find(name, digest)
+        except NotFound:  # there is no file; whoever reads it is told what is missing
+            return None
+        return found if isinstance(found, str) else None
 
-    def _path(self, name: str, digest: bytes) -> Optional[str]:
-        return self._cache.path(digest, lambda: self._own.read(name))
+    def _find(self, name: str, digest: bytes) -> Union[str, bytes, None]:
+        return self._cache.find(digest, lambda: self._own.read(name))
 
     def sealed(self, name: str, digest: bytes) -> bytes:
         # Into memory: an index that is mapped would go wrong, or end the process, with a file that is changed meanwhile.
+        found = self._find(name, digest)
+        if isinstance(found, bytes):
+            return found
         with contextlib.suppress(OSError):
-            path = self._path(name, digest)
-            if path is not None:
-                with open(path, "rb", buffering=0) as file:
+            if found is not None:
+                with open(found, "rb", buffering=0) as file:
                     data = file.readall()
                 if hashlib.sha256(data).digest() == digest:
                     return data
         return self._own.read(name)
 
     def read(self, name: str, offset: int = 0, length: Optional[int] = None) -> bytes:
-        path = self.path(name)
-        if path is not None:
+        digest = layout.parse_block(name)
+        found = None if digest is None else self._find(name, digest)
+        if isinstance(found, bytes):
+            return found[offset:] if length is None else found[offset : offset + length]
+        if found is not None:
             try:
-                with open(path, "rb", buffering=0) as file:
+                with open(found, "rb", buffering=0) as file:
                     file.seek(offset)
                     return file.readall() if length is None else _exactly(file.fileno(), offset, length)
             except OSError:  # it has vanished

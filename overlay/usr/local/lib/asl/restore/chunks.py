@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import Optional, Union
 
 from asl import kernel
-from asl.backends import layout
 from asl.errors import AslError
 from asl.formats import artifact, block
 from asl.formats.segment import Extent
@@ -127,10 +126,9 @@ def _fetch(store: Reader, group: _Group, memory: memoryview) -> int:
     size = group.end - group.start
     if size > len(memory):
         return 0
-    name = layout.block(group.block)
+    path = store.plain_file(group.block)
     try:
-        path = store.backend.path(name)
-        if path is not None and store.is_plain(group.block, name):
+        if path is not None:
             return _read(path, block.HEADER.size + group.start, memory)
         data = store.extent(Extent(group.block, group.start, size), group.digest)
     except (AslError, OSError):

@@ -18,7 +18,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Optional
 
 from asl import kernel
-from asl.backends import layout
 from asl.backends.posix import forget
 from asl.errors import AslError, Damaged
 from asl.formats import artifact, block
@@ -111,13 +110,12 @@ class BulkCheck:
         return True
 
     def _check_block(self, block_id: BlockID, chunks: Sequence[tuple[Extent, Wanted]]) -> list[Wanted]:
-        name = layout.block(block_id)
-        path = self._store.backend.path(name)
+        path = self._store.plain_file(block_id)
+        if path is None:
+            return [wanted for _extent, wanted in chunks]
         try:
-            if path is None or not self._store.is_plain(block_id, name):
-                return [wanted for _extent, wanted in chunks]
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except (AslError, OSError):
+        except OSError:
             return [wanted for _extent, wanted in chunks]
         spans: array[int] = array("Q")
         for extent, _wanted in chunks:

@@ -89,9 +89,15 @@ class Reader:
             raise Damaged(f"artifact {reference_text(digest)} cannot be read: {error}", reason=error.reason) from error
         return data
 
-    def is_plain(self, block_id: BlockID, name: str) -> bool:
-        """True when plain content begins behind the header of the block. Raises NotFound, Unsupported."""
-        return self._readable_header(block_id, name).encoding == block.PLAIN
+    def plain_file(self, block_id: BlockID) -> Optional[str]:
+        """A local file in which plain content begins behind the header of the block; None where it has to be read in the usual way
+        (extent(), get()), which says what is wrong."""
+        name = layout.block(block_id)
+        try:
+            path = self.backend.path(name)
+            return path if path is not None and self._readable_header(block_id, name).encoding == block.PLAIN else None
+        except AslError:
+            return None
 
     def _readable_header(self, block_id: BlockID, name: str) -> block.Header:
         try:
