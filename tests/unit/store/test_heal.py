@@ -14,7 +14,8 @@ import pytest
 from unit.intake.support import grow
 
 from asl.backends.posix import Posix
-from asl.formats import artifact, records
+from asl.formats import artifact, canonical, records
+from asl.formats.artifact import TAG_RECEIPT
 from asl.intake import run as intake_run
 from asl.intake.request import Request
 from asl.intake.run import run
@@ -105,6 +106,28 @@ def test_everything_but_the_blocks_is_made_anew(tmp_path: Path, trees: list[Path
     assert verify(open_store(str(root)))["ok"]
     assert done.from_receipts == (0 if kept else 2)
     assert run(Request((f"tree:{trees[1]}",), str(root), "d"))["changed"] is False, "and the store goes on"
+
+
+def test_a_rebuild_passes_over_odd_and_foreign_receipts_and_says_how_many(tmp_path: Path, trees: list[Path]) -> None:
+    root = make(tmp_path / "store", *trees)
+    listed = snapshots(root)
+    store = open_store(str(root))
+    good = canonical.decode(store.payload(store.find_snapshot("1").about.receipt, TAG_RECEIPT), "a receipt")
+    odd: list[bytes] = [b"not JSON", b"[]", b"{}", b'{"request":[],"sources":{}}', b"\xff" * 40]
+    odd += [canonical.encode({**good, **more}) for more in (
+        {"ended": "yesterday"}, {"sources": ["x"]}, {"sources": [{**good["sources"][0], "root": "elsewhere"}]},
+        {"request": {**good["request"], "labels": [1]}}, {"request": {**good["request"], "labels": {"ticket": 7}}},
+        {"request": {**good["request"], "domain": 5}}, {"request": {**good["request"], "sources": [7]}},
+    )]  # fmt: skip
+    with open_writer(str(root)) as writer:
+        for each in odd:
+            writer.put(each, TAG_RECEIPT)
+        writer.commit()
+    (root / "logs/asl.log").unlink()
+    done = rebuild(Posix(str(root)))
+    assert (done.from_receipts, done.receipts_passed_over) == (2, len(odd))
+    assert check(raw(str(root))).ok and verify(open_store(str(root)))["ok"]
+    assert snapshots(root) == listed
 
 
 def artifacts_visible(root: Path) -> dict[Digest, artifact.Artifact]:

@@ -19,7 +19,7 @@ from asl import kernel
 from asl.backends import layout
 from asl.backends.posix import Posix
 from asl.errors import AslError, Conflict
-from asl.formats import artifact, block, canonical, log, records, segment
+from asl.formats import artifact, block, log, receipt, records, segment
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
 from asl.formats.log import Record
 from asl.formats.snapshot import About, Manifest
@@ -35,13 +35,15 @@ BLOCKS = 256
 
 @dataclass
 class Rebuilt:
-    """What a rebuild found. `damaged`: blocks that are not what their names say; `renumbered`: snapshots have other ids now."""
+    """What a rebuild found. `damaged`: blocks that are not what their names say; `renumbered`: snapshots have other ids now;
+    `receipts_passed_over`: receipts that no anchor names and that name no snapshot either, being odd, foreign or of something lost."""
 
     blocks: int = 0
     artifacts: int = 0
     segments: int = 0
     snapshots: int = 0
     from_receipts: int = 0
+    receipts_passed_over: int = 0
     renumbered: bool = False
     damaged: list[str] = field(default_factory=list)
 
@@ -224,13 +226,16 @@ class Rebuild:
 
     def _lost(self, known: set[Digest]) -> list[About]:
         """What the receipts say that are not KNOWN, in the order in which they were written."""
-        found = [about for about in map(self._about, sorted(set(self._receipts) - known)) if about]
+        told = [self._about(digest) for digest in sorted(set(self._receipts) - known)]
+        found = [about for about in told if about is not None]
+        self.result.receipts_passed_over = len(told) - len(found)
         return sorted(found, key=lambda about: about.sealed)
 
     def _about(self, digest: Digest) -> Optional[About]:
-        """What the receipt DIGEST says of its snapshot; None where it says too little."""
+        """What the receipt DIGEST says of its snapshot; None where it says too little, or what no anchor could say. Anybody may have
+        put an artifact with the tag of a receipt: whatever is in it, it does not stop the others."""
         try:
-            told = canonical.decode(self._receipts[digest], "a receipt")
+            told = receipt.decode(self._receipts[digest])
             request, sources = told["request"], told["sources"]
             roots = [(parse_reference(each["root"]), each["size"], each["bytes_unread"]) for each in sources]
             manifest = next(
@@ -239,11 +244,12 @@ class Rebuild:
                 and each.chunking.get("average") == request["chunk_average"]
             )  # fmt: skip
             losses = sum(len(each["losses"]) + each["losses_omitted"] for each in sources)
-            return About(
+            about = About(
                 request["domain"], manifest, digest, tuple(request["sources"]), request["labels"], told["ended"],
                 sum(each["size"] for each in sources), sum(each["files"] for each in sources), losses,
             )  # fmt: skip
-        except (AslError, KeyError, TypeError, ValueError, StopIteration):
+            return About.decode(about.encode())
+        except (AslError, AttributeError, KeyError, TypeError, ValueError, StopIteration):
             return None
 
 

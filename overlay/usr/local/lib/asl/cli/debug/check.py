@@ -55,6 +55,8 @@ def _rebuilt(done: dict[str, Any]) -> str:
     text = f"made anew from {done['blocks']} blocks: {done['artifacts']} artifacts, {done['snapshots']} snapshots"
     if done["from_receipts"]:
         text += f", {done['from_receipts']} of them from their receipts"
+    if done["receipts_passed_over"]:
+        text += f"; {done['receipts_passed_over']} receipts were passed over, which name no snapshot"
     if done["renumbered"]:
         text += "; some have other ids now"
     return text
