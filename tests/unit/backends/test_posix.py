@@ -27,6 +27,22 @@ def backend(tmp_path: Path) -> Posix:
     return Posix.make(str(tmp_path / "store"))
 
 
+def test_large_blocks_leave_the_page_cache_and_the_index_stays(backend: Posix, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written is not soon read again, but for a segment: it is looked into at once."""
+    told: set[int] = set()
+    advise = os.posix_fadvise
+
+    def noted(fd: int, at: int, length: int, advice: int) -> None:
+        told.update([os.fstat(fd).st_ino] if advice == os.POSIX_FADV_DONTNEED else [])
+        advise(fd, at, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", noted)
+    names = {NAME: posix.FORGET, layout.block(b"\xcd" * 32): posix.FORGET - 1, layout.segment(1): posix.FORGET, layout.LOG: posix.FORGET}
+    for name, size in names.items():
+        backend.create(name, bytes(size))
+    assert [name for name in names if os.stat(str(backend.path(name))).st_ino in told] == [NAME]
+
+
 def leftovers(backend: Posix) -> list[str]:
     return list(backend.names("tmp"))
 

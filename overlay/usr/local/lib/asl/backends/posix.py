@@ -20,7 +20,7 @@ from asl.backends import layout
 from asl.errors import AslError, Conflict, NotFound, Unavailable
 from asl.formats.artifact import Buffer
 
-# Objects from this size on do not stay in the page cache.
+# Blocks from this size on do not stay in the page cache.
 FORGET = 1024 * 1024
 _REASONS = {
     errno.ENOSPC: ("NO_SPACE", "free space at the store, then run the same command again"),
@@ -290,7 +290,8 @@ class PosixStaged:
     def publish(self, name: str) -> None:
         try:
             os.fsync(self._fd)
-            forget(self._fd)
+            if layout.parse_block(name) is not None:  # a segment is mapped and looked into at once
+                forget(self._fd)
             self._backend.take(self._path, name)
         except OSError as error:
             raise failure(f"{self._backend.root}: cannot publish {name}", error) from error
@@ -308,7 +309,7 @@ class PosixStaged:
 
 
 def forget(fd: int, at: int = 0, length: int = 0) -> None:
-    """Let the page cache drop what it has of a large file, from AT on (LENGTH 0: to its end). A rescue system has little memory, and what
+    """Let the page cache drop what it has of a large block, from AT on (LENGTH 0: to its end). A rescue system has little memory, and what
     was written is durable and not soon read again; a verification that follows reads the disk and not the cache."""
     with suppress(OSError):
         if os.fstat(fd).st_size >= FORGET:
