@@ -14,12 +14,14 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from integration.support import Machine, number
 from rig import badsectors, loops
 from rig.process import run
+
+from asl.sources.fs import NOT_REPLAYED
 
 pytestmark = pytest.mark.root
 MIB = 1 << 20
@@ -182,3 +184,94 @@ def test_a_partition_of_a_disk_and_nothing_left_behind(tmp_path: Path, machine: 
     compare(machine, Disk(image, "ext4", healthy, offset, 2), bad)
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text().replace(f"{tmp_path}/mount", "")
     assert str(tmp_path) not in subprocess.run(["losetup", "--list"], check=True, capture_output=True, text=True).stdout
+
+
+def told_of(machine: Machine, image: Path) -> dict[str, Any]:
+    """What hits says of the file system in IMAGE, of which a range is missing."""
+    bad = [(30 * MIB, 30 * MIB + 4096)]
+    badsectors.mapfile(image.with_name("bad.map"), image.stat().st_size, bad)
+    store = machine.init(image.with_name("store"))
+    machine.intake(f"device:{image}", store, "--map", str(image.with_name("bad.map")), codes=(1,))
+    told = machine.run("asl-admin", "hits", "latest", "--store", str(store), codes=(0, 1)).document
+    (volume,) = told["volumes"]
+    return dict(volume)
+
+
+def refused(machine: Machine, image: Path) -> str:
+    """Why hits does not look into the file system in IMAGE."""
+    volume = told_of(machine, image)
+    assert volume["files"] is None, volume
+    return str(volume["why"])
+
+
+@contextmanager
+def attached(*images: Path) -> Iterator[list[str]]:
+    """Writable disks, as real ones are."""
+    devices = [loops.attach(image, readonly=False) for image in images]
+    try:
+        yield devices
+    finally:
+        for device in devices:
+            run(["losetup", "--detach", device])
+
+
+def empty(path: Path, mib: int) -> Path:
+    with path.open("wb") as file:
+        file.truncate(mib * MIB)
+    return path
+
+
+def test_a_btrfs_of_several_devices_is_not_put_together_with_real_disks(tmp_path: Path, machine: Machine) -> None:
+    """The log tree of a power cut is what a mount would replay, onto the disks that can be written."""
+    live, cut = [[empty(tmp_path / f"{name}{number}.img", 160) for number in range(2)] for name in ("live", "cut")]
+    point = tmp_path / "mount"
+    point.mkdir()
+    with attached(*live) as devices:
+        run(["mkfs.btrfs", "-q", "-f", "-d", "raid1", "-m", "raid1", *devices])
+        run(["mount", "-o", f"commit=300,device={devices[1]}", devices[0], str(point)])
+        with (point / "file").open("wb") as file:
+            file.write(b"x" * 100_000)
+            file.flush()
+            os.fsync(file.fileno())
+        for there, then in zip(live, cut):
+            run(["cp", "--sparse=always", str(there), str(then)])
+        run(["umount", str(point)])
+        run(["btrfs", "device", "scan", "--forget", *devices])
+    before = cut[1].read_bytes()
+    with attached(cut[1]) as devices:
+        run(["btrfs", "device", "scan", *devices])  # as udev does when a disk appears
+        assert "a btrfs of 2 devices" in refused(machine, cut[0])
+        run(["btrfs", "device", "scan", "--forget", *devices])
+        run(["blockdev", "--flushbufs", *devices])
+    assert cut[1].read_bytes() == before
+
+
+@pytest.mark.parametrize("mounted_", [False, True])
+def test_a_btrfs_whose_uuid_a_real_disk_has_is_not_mounted(mounted_: bool, tmp_path: Path, machine: Machine) -> None:
+    """Detached without being unmounted, it is known to the kernel, and no disk shows it."""
+    image, disk = empty(tmp_path / "disk.img", 160), tmp_path / "real.img"
+    run(["mkfs.btrfs", "-q", "-f", str(image)])
+    run(["cp", "--sparse=always", str(image), str(disk)])
+    with attached(disk) as devices:
+        if mounted_:
+            (tmp_path / "mount").mkdir()
+            run(["mount", "-o", "ro", devices[0], str(tmp_path / "mount")])
+        try:
+            assert f"{devices[0]} here has the same UUID" in refused(machine, image)
+        finally:
+            if mounted_:
+                run(["umount", str(tmp_path / "mount")])
+
+
+def test_an_xfs_whose_log_is_elsewhere_is_not_mounted(tmp_path: Path, machine: Machine) -> None:
+    image, log = empty(tmp_path / "disk.img", 320), empty(tmp_path / "log.img", 100)
+    run(["mkfs.xfs", "-q", "-f", "-l", f"logdev={log},size=64m", str(image)])
+    assert "its log is on another device" in refused(machine, image)
+
+
+def test_a_journal_on_another_disk_is_left_alone(tmp_path: Path, machine: Machine) -> None:
+    image, journal = empty(tmp_path / "disk.img", 64), empty(tmp_path / "journal.img", 16)
+    with attached(image, journal) as devices:
+        run(["mkfs.ext4", "-q", "-b", "1024", "-O", "journal_dev", devices[1]])
+        run(["mkfs.ext4", "-q", "-b", "1024", "-J", f"device={devices[1]}", devices[0]])
+        assert told_of(machine, image)["view"] == NOT_REPLAYED

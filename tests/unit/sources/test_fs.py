@@ -291,3 +291,71 @@ def test_a_btrfs_on_two_devices_has_both_protected(tmp_path: Path, runtime: Path
     finally:
         for loop in loops:
             run("losetup", "-d", loop)
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[list[tuple[str, Path]]]:
+    """Two writable loop devices, and the images below them."""
+    found = []
+    for number in range(2):
+        image = tmp_path / f"disk{number}.img"
+        with image.open("wb") as file:
+            file.truncate(128 << 20)
+        found.append((run("losetup", "-f", "--show", str(image)), image))
+        set_read_only(found[-1][0], False)
+    try:
+        yield found
+    finally:
+        for device, _image in found:
+            set_read_only(device, False)
+            run("losetup", "-d", device)
+
+
+def test_a_copy_of_a_btrfs_is_protected_too(disks: list[tuple[str, Path]], runtime: Path) -> None:
+    (one, _), (copy, _) = disks
+    run("mkfs.btrfs", "-q", "-f", one)
+    run("dd", f"if={one}", f"of={copy}", "bs=1M", "status=none")
+    with opened(f"fs:{one}") as source:
+        assert is_read_only(one) and is_read_only(copy)
+        assert "device=" not in source.details()["options"]
+    assert not is_read_only(one) and not is_read_only(copy) and nothing_is_left(runtime)
+
+
+def test_a_copy_of_a_btrfs_that_is_mounted_is_refused(disks: list[tuple[str, Path]], tmp_path: Path, runtime: Path) -> None:
+    (one, _), (copy, _) = disks
+    run("mkfs.btrfs", "-q", "-f", one)
+    run("dd", f"if={one}", f"of={copy}", "bs=1M", "status=none")
+    point = tmp_path / "elsewhere"
+    point.mkdir()
+    run("mount", copy, str(point))
+    try:
+        with pytest.raises(Refused) as refused, opened(f"fs:{one}"):
+            pass
+        assert refused.value.reason == "SOURCE_MOUNTED_RW" and f"put together with {copy}" in refused.value.message
+        assert not is_read_only(one) and not is_read_only(copy) and nothing_is_left(runtime)
+    finally:
+        run("umount", str(point))
+
+
+def test_a_journal_on_another_device_is_not_opened(disks: list[tuple[str, Path]], runtime: Path) -> None:
+    (disk, _), (journal, image) = disks
+    run("mkfs.ext4", "-q", "-b", "4096", "-O", "journal_dev", journal)
+    run("mkfs.ext4", "-q", "-b", "4096", "-J", f"device={journal}", disk)
+    before = digest(image)
+    with opened(f"fs:{disk}") as source:
+        holder = os.open(journal, os.O_RDONLY | os.O_EXCL)  # nobody else has it
+        os.close(holder)
+        assert source.view == NOT_REPLAYED and "another device" in source.notes[0]
+    assert digest(image) == before and nothing_is_left(runtime)
+
+
+@pytest.mark.parametrize("part", ["-l", "-r"])
+def test_an_xfs_of_two_devices_is_refused_with_the_reason(part: str, disks: list[tuple[str, Path]], runtime: Path) -> None:
+    (_, small), (other, _) = disks
+    with small.open("r+b") as file:
+        file.truncate(320 << 20)
+    words = f"logdev={other},size=64m" if part == "-l" else f"rtdev={other}"
+    run("mkfs.xfs", "-q", "-f", part, words, str(small))
+    with pytest.raises(Refused) as refused, opened(f"fs:{small}"):
+        pass
+    assert refused.value.reason == "SEVERAL_DEVICES" and nothing_is_left(runtime)

@@ -17,7 +17,7 @@ from asl.deadline import in_child
 from asl.errors import AslError, Unavailable
 from asl.hits import view
 from asl.hits.disk import Disk
-from asl.hits.volume import Ranges, Volume, has_checksums
+from asl.hits.volume import Ranges, Volume, check_alone, has_checksums
 from asl.survey.look import look
 
 # Files that are listed; the others are counted.
@@ -88,6 +88,7 @@ class Search:
     def _volume(self, told: dict[str, Any], missing: Ranges) -> None:
         start, size, kind = told["start"], told["size"], told["type"]
         name = f"{self._spec}, partition {told['number']}" if told["number"] else self._spec
+        check_alone(name, kind, lambda at, length: self._disk.filled(start + at, length))
         ways = [False] if has_checksums(kind, self._disk.filled(start, 2048)) else [True]
         if ways == [True] and kind in ("ext2", "ext3", "ext4"):
             ways = [True, False]  # reading a directory ends at what fails; behind zeros it goes on

@@ -14,8 +14,10 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
+from asl.errors import Refused, Unavailable
 from asl.formats import tree
 from asl.hits.extents import Chunks, extents, holding
+from asl.sources import btrfs, several
 from asl.sources.base import shown
 from asl.sources.fs import FilesystemSource
 from asl.sources.guard import Guard
@@ -38,6 +40,32 @@ def has_checksums(kind: str, superblock: bytes) -> bool:
     return kind == "xfs" and struct.unpack_from(">H", superblock, 100)[0] & 0xF == 5
 
 
+def check_alone(spec: str, kind: str, read: several.Read, device: Optional[str] = None) -> bool:
+    """Raise Refused (SEVERAL_DEVICES) where the kernel would open real disks with the file system SPEC of type KIND, or take one for it;
+    Unavailable where its superblock cannot be read. True where it has a journal on another device, which has to be left alone.
+
+    READ gives its bytes; DEVICE is the one that shows them, where there is one already. Before that is the time to ask: a device
+    that appears is registered by its UUID at once (udev tells btrfs of it)."""
+    if kind != "btrfs":
+        return several.check(spec, kind, read) is not None
+    try:
+        own = btrfs.parse(read(btrfs.OFFSET, btrfs.SIZE))
+    except OSError:
+        own = None
+    if own is None:
+        raise Unavailable(f"{spec}: the superblock of its btrfs cannot be read", reason="MOUNT_FAILED")
+    others = btrfs.others(own.fsid, device)
+    if own.devices > 1:
+        what = f"is a btrfs of {own.devices} devices, and mounting one makes the kernel open the others"
+    elif others:
+        what = f"is a btrfs, and {others[0]} here has the same UUID: the kernel would take the one for the other"
+    elif btrfs.is_mounted(own.fsid):
+        what = "is a btrfs, and one of the same UUID is mounted here: the kernel would take the one for the other"
+    else:
+        return False
+    raise Refused(f"{spec} is not mounted: it {what}", reason="SEVERAL_DEVICES", hint="ask on a machine that has none of its disks")
+
+
 class Volume(FilesystemSource):
     """The file system on DEVICE, of type KIND, which lacks MISSING: (start, end) in bytes, in order and apart. What it hits is in
     `files`."""
@@ -53,6 +81,11 @@ class Volume(FilesystemSource):
     def _device(self, guard: Guard) -> str:
         """The device, which is read-only by itself: the flag would outlive it."""
         return self.device
+
+    def _beside(self, kind: str, device: str, guard: Guard) -> list[str]:
+        """Nothing else: a disk of the same name is a real one, which nobody asked to be touched."""
+        self._journal_elsewhere = check_alone(self.spec, kind, several.reader(device), device)
+        return []
 
     def _probe(self, device: str) -> dict[str, str]:
         """What the survey found: blkid gives up at the first sector it cannot read."""

@@ -1,15 +1,17 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The members of a btrfs that lies on several devices.
+"""Which block devices the kernel may take for parts of one btrfs.
 
-All have to be read-only before any is mounted: btrfs replays its log as long as one of them can be written. The superblock
-lies at 64 KiB: fsid at byte 32, magic at 64, num_devices at 136 (little-endian; btrfs documentation, "On-disk Format").
+It puts a filesystem together from whatever it knows under its fsid, members of several as well as copies and members that were
+removed, and replays the log as long as one of them can be written: so all of them have to be read-only before any is mounted. The
+superblock lies at 64 KiB: fsid at byte 32, magic at 64, num_devices at 136 (little-endian; btrfs documentation, "On-disk Format").
 """
 
 from __future__ import annotations
 
 import os
 import struct
+import uuid
 from typing import NamedTuple, Optional
 
 from asl import system
@@ -26,6 +28,13 @@ class Super(NamedTuple):
     devices: int
 
 
+def parse(data: bytes) -> Optional[Super]:
+    """The superblock in DATA, the SIZE bytes at OFFSET of a device; None where it is none."""
+    if len(data) < SIZE or data[_MAGIC_AT : _MAGIC_AT + len(MAGIC)] != MAGIC:
+        return None
+    return Super(data[_FSID : _FSID + 16], _DEVICES.unpack_from(data, 136)[0])
+
+
 def superblock(device: str) -> Optional[Super]:
     """The btrfs superblock of DEVICE; None where there is none or it cannot be read."""
     try:
@@ -33,21 +42,25 @@ def superblock(device: str) -> Optional[Super]:
     except OSError:
         return None
     try:
-        data = os.pread(fd, SIZE, OFFSET)
+        return parse(os.pread(fd, SIZE, OFFSET))
     except OSError:
         return None
     finally:
         os.close(fd)
-    if len(data) < SIZE or data[_MAGIC_AT : _MAGIC_AT + len(MAGIC)] != MAGIC:
-        return None
-    return Super(data[_FSID : _FSID + 16], _DEVICES.unpack_from(data, 136)[0])
 
 
-def other_members(device: str) -> list[str]:
-    """The other block devices that carry the filesystem of DEVICE, as far as they are there."""
-    own = superblock(device)
-    if own is None or own.devices < 2:
-        return []
-    this = os.path.realpath(device)
-    found = [other.path for other in system.block_devices() if other.size and other.path != this]
-    return [path for path in found if (there := superblock(path)) is not None and there.fsid == own.fsid]
+def others(fsid: bytes, device: Optional[str] = None) -> list[str]:
+    """The block devices that carry FSID, beside DEVICE, as far as they are there.
+
+    Without those that lie below another one of them: who holds a device keeps the kernel's btrfs off it, and it is the same bytes."""
+    devices = system.block_devices()
+    own = None if device is None else system.device_of(device, devices)
+    candidates = [(each, superblock(each.path)) for each in devices if each.size and each != own]
+    found = {each.name: each for each, there in candidates if there is not None and there.fsid == fsid}
+    above = {*found, *([own.name] if own else [])}
+    return [each.path for each in found.values() if not above & set(each.holders)]
+
+
+def is_mounted(fsid: bytes, root: str = "/") -> bool:
+    """Whether the kernel has a filesystem of this FSID mounted, from whatever device and in whatever namespace."""
+    return os.path.isdir(system.under(root, f"/sys/fs/btrfs/{uuid.UUID(bytes=fsid)}"))

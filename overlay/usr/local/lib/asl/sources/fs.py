@@ -3,7 +3,8 @@
 """`fs:/dev/sda2`: the files of an unmounted filesystem on a device or in an image file, without a byte written to it.
 
 The device is set read-only, then mounted `ro`: a clean filesystem mounts, a dirty one cannot replay its journal and fails. It
-is then mounted with the option that leaves the journal alone, and the view says so: what only the journal had is not seen.
+is then mounted with the option that leaves the journal alone, and the view says so: what only the journal had is not seen. A
+journal that lies on another device is always left alone, for replaying it would write there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from asl import system
 from asl.errors import Refused, Unavailable, Usage
-from asl.sources import btrfs
+from asl.sources import btrfs, several
 from asl.sources.device import check_device_path, identity
 from asl.sources.guard import DEADLINE, Guard
 from asl.sources.mounted import MountedTree
@@ -54,6 +55,7 @@ class FilesystemSource(MountedTree):
         self.device = os.path.realpath(path)
         super().__init__(spec, f"{os.path.basename(self.device)}-{zlib.crc32(os.fsencode(self.device)):08x}", exclude)
         self._details: dict[str, Any] = {}
+        self._journal_elsewhere = False
 
     def _check(self) -> None:
         """Raise Refused when something else has it mounted writable."""
@@ -79,21 +81,35 @@ class FilesystemSource(MountedTree):
         device = self._device(guard)
         probed = self._probe(device)
         kind = probed["TYPE"]
-        others = btrfs.other_members(device) if kind == "btrfs" else []
-        for other in others:
-            check_unused(other, self.mount_point)
-            guard.protect(other)
+        more = self._beside(kind, device, guard)
         os.makedirs(self.mount_point, mode=0o700, exist_ok=True)
-        options = self._try(kind, device, [f"device={other}" for other in others])
+        options = self._try(kind, device, more)
         told = {"filesystem": kind, "uuid": probed.get("UUID"), "label": probed.get("LABEL"), "options": options}
         self._details.update({key: value for key, value in told.items() if value})
+
+    def _beside(self, kind: str, device: str, guard: Guard) -> list[str]:
+        """Set read-only whatever else the kernel may open with DEVICE; returns the options that name it. Raises Refused, Unavailable."""
+        self._journal_elsewhere = several.check(self.spec, kind, several.reader(device)) is not None
+        own = btrfs.superblock(device) if kind == "btrfs" else None
+        if kind == "btrfs" and own is None:
+            raise Unavailable(f"{self.spec}: the superblock of its btrfs cannot be read", reason="MOUNT_FAILED")
+        others = btrfs.others(own.fsid, device) if own else []
+        for other in others:
+            try:
+                check_unused(other, self.mount_point)
+            except Refused as error:
+                what = f"{self.spec} would be put together with {other}, a btrfs of the same UUID, but {error.message}"
+                raise Refused(what, reason=error.reason, hint=error.hint) from error
+            guard.protect(other)
+        return [f"device={other}" for other in others] if own and own.devices > 1 else []
 
     def _try(self, kind: str, device: str, more: Sequence[str]) -> str:
         """Mount it the best way that works; returns the options."""
         words = []
         for driver in DRIVERS.get(kind, (kind,)):
             plain = ",".join([COMMON, *more, *([ALWAYS[driver]] if driver in ALWAYS else [])])
-            attempts = [plain, f"{plain},{NO_REPLAY[driver]}"] if driver in NO_REPLAY else [plain]
+            without = f"{plain},{NO_REPLAY.get(driver)}"
+            attempts = [without] if self._journal_elsewhere else [plain, without] if driver in NO_REPLAY else [plain]
             for options in attempts:
                 done = system.run(["mount", "-t", driver, "-o", options, device, self.mount_point], MOUNT_DEADLINE)
                 if done.rc == 0 and not done.timed_out:
@@ -111,7 +127,8 @@ class FilesystemSource(MountedTree):
         used = {*options.split(","), *(seen[-1].super_options if seen else ())}
         if used & LEAVES_JOURNAL:
             self.view = NOT_REPLAYED
-            self.notes.append(f"{self.spec} was not unmounted cleanly: what only its journal holds is not seen")
+            so = "has its journal on another device, which is left alone" if self._journal_elsewhere else "was not unmounted cleanly"
+            self.notes.append(f"{self.spec} {so}: what only its journal holds is not seen")
 
 
 def probe(device: str, spec: str) -> dict[str, str]:
