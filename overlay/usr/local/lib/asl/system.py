@@ -181,6 +181,12 @@ def boot_id(root: str = "/") -> str:
     return read_text("/proc/sys/kernel/random/boot_id", root) or ""
 
 
+def machine_id(root: str = "/") -> str:
+    """What tells this machine from others, whatever is booted on it: the UUID or serial number of its firmware, else that of this boot."""
+    told = (read_text(path, root) for path in ("/sys/class/dmi/id/product_uuid", "/sys/firmware/devicetree/base/serial-number"))
+    return next((each for each in told if each), "") or boot_id(root)
+
+
 # --- mounts -----------------------------------------------------------------------------------------------------------------
 
 

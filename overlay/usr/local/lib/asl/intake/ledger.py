@@ -73,6 +73,11 @@ class Ledger:
         self.map, self.stretches = known, stretches
         self.errors, self.words = int(state["errors"]), str(state["words"])
 
+    def forget(self) -> None:
+        """Begin anew: what was taken over is not what is on the disk."""
+        self.map, self.stretches = RescueMap(self.map.size), []
+        self.errors, self.words = 0, ""
+
     def part(self, stretch: Stretch) -> None:
         """A part of the stretch that is being read is stored: it counts until the whole of it is."""
         self._parts.append(stretch)

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from typing import Any, Optional, cast
 
 from asl import paths
-from asl.errors import Unavailable, Usage
+from asl.errors import AslError, Unavailable, Usage
 from asl.formats import recipe, tree
 from asl.formats.recipe import Entry
+from asl.intake import sameness
 from asl.intake.compose import Composer, Stretch, readable
 from asl.intake.content import ContentWriter, Stored
 from asl.intake.ledger import Ledger, key_of
@@ -158,7 +159,7 @@ class DeviceIntake:
 
     def _begin(self) -> None:
         source, media, ledger = self._source, self._media, self._ledger
-        if not media.restart and ledger.load():
+        if not media.restart and ledger.load() and self._is_still(source):
             done = sum(each.end - each.start for each in ledger.stretches)
             self._progress.bytes_done += done
             source.notes.append(f"{source.spec}: an earlier run that did not end had read {done} bytes; they were not read again")
@@ -175,19 +176,40 @@ class DeviceIntake:
             areas = [(area.start, area.end, NEW if area.status == READ else rest or area.status) for area in given.areas()]
             ledger.map = RescueMap.of(source.size, areas)
 
+    def _is_still(self, source: DeviceSource) -> bool:
+        """Whether the bytes that an earlier run left are still those of the disk; if not, they are forgotten."""
+        try:
+            changed = self._changed()
+        except AslError as error:
+            changed = str(error)
+        if changed:
+            told = f"{source.spec}: what an earlier run that did not end had read is not used, all is read anew: {changed}"
+            source.notes.append(told)
+            self._ledger.forget()
+        return not changed
+
+    def _changed(self) -> str:
+        """How the disk is not as it was when it was read before; empty where it is. Raises Damaged, NotFound."""
+        source = self._source
+        passes = Passes(RescueMap(source.size), source.patient(), source.sector, self._media)
+        try:
+            at = sameness.difference(self._writer, self._ledger.stretches, passes.again, [0, *source.partition_starts()])
+        finally:
+            passes.close()
+        return "" if at is None else f"its bytes at {at} are others now"
+
     def _retry(self, snapshot: StoredSnapshot) -> None:
-        """Take what SNAPSHOT has of this device."""
-        roots = snapshot.manifest.sources
-        number = next((at for at, each in enumerate(roots) if each.kind == "device" and each.size == self._source.size), None)
-        if number is None:
-            hint = f"asl-admin show {snapshot.id} says what it holds"
-            what = f"snapshot {snapshot.id} holds no device of {self._source.size} bytes, as {self._source.spec} is"
-            raise Usage(what, reason="BAD_MEDIA", hint=hint)
-        ledger = self._ledger
+        """Take what SNAPSHOT has of this device. Raises Usage for another one's."""
+        source, ledger = self._source, self._ledger
+        number = sameness.choose(snapshot, source.size, source.spec, source.details())
         ledger.map = final_map(snapshot, number)
-        ledger.stretches = readable(self._writer, roots[number].root)
+        ledger.stretches = readable(self._writer, snapshot.manifest.sources[number].root)
+        changed = self._changed()
+        if changed:
+            what = f"{source.spec} cannot go on from snapshot {snapshot.id}: {changed}"
+            raise Usage(what, reason="OTHER_DISK", hint="it is another disk, or was written to since: run it without --retry")
         self._progress.bytes_done += ledger.map.total(READ)
-        self._source.notes.append(f"{self._source.spec}: what snapshot {snapshot.id} has was not read again")
+        source.notes.append(f"{source.spec}: what snapshot {snapshot.id} has was not read again")
 
     # Reading.
 

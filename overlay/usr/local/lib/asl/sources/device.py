@@ -116,15 +116,25 @@ class DeviceSource(Source):
         return not self.is_image or self.media.map is not None
 
     def key(self) -> dict[str, Any]:
-        """What tells this disk from others, also where it has another name after the next boot."""
+        """What tells this disk from others, also where it has another name after the next boot. Where it has no name that is its own
+        everywhere, it is a disk of this machine."""
         told = identity(self.path)
         names: dict[str, Any] = {name: told[name] for name in ("serial", "wwn", "model", "image", "partition", "start") if name in told}
-        if not {"serial", "wwn", "image"} & set(names):
-            names["path"] = os.path.realpath(self.path)
+        if not {"serial", "wwn"} & set(names):
+            names["machine"] = system.machine_id()
+            names["mapped"] = system.read_text(f"/sys/class/block/{os.path.basename(os.path.realpath(self.path))}/dm/uuid") or ""
+            if "image" not in names:
+                names["path"] = os.path.realpath(self.path)
         if self.is_image:
             status = os.fstat(self._fd)
             names.update(inode=status.st_ino, changed=status.st_mtime_ns)
         return {**names, "size": self.size}
+
+    def partition_starts(self) -> list[int]:
+        """Where its partitions begin, in bytes, as the kernel knows them; a partition has none."""
+        devices = system.block_devices()
+        device = system.device_of(self.path, devices)
+        return [each.start for each in devices if device is not None and each.parent == device.name]
 
     def health(self) -> Optional[dict[str, Any]]:
         """What the disk says of its own health (survey.smart); None for an image, or where smartctl is not installed."""
