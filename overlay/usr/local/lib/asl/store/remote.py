@@ -33,8 +33,9 @@ from asl.store.writer import LARGE, Writer
 
 # 16 MiB: four of them on the way hide the round trip of any link that is worth its name, and fit into the memory of a rescue host.
 BLOCK_SIZE = 16 << 20
-# Bytes and artifacts of one question, and bytes that wait for answers.
-ASK_BYTES, ASK_COUNT, WINDOW = 2 << 20, 4096, 24 << 20
+# Bytes and artifacts of one question, and bytes that wait for answers: the ASKING questions together fill the window. A question costs
+# both ends about as much CPU time as the digests of a mebibyte, however little it asks.
+ASK_BYTES, ASK_COUNT, WINDOW = 6 << 20, 4096, 24 << 20
 ASKING = 4  # questions under way at once
 # Blocks between two segments: 128 MiB. A kill costs their packing, and no sending.
 BLOCKS_PER_SEGMENT = 8
