@@ -20,7 +20,8 @@ options:
         type: path
       retry:
         description:
-          - A snapshot of the disk in the same store. What it has is taken from there, and only what it lacks is read.
+          - A snapshot of the disk in the same store, by its id, its digest, V(latest), or C(KEY=VALUE) for the newest one with this label.
+            What it has is taken from there, and only what it lacks is read.
         type: str
       domain_map:
         description:

@@ -36,7 +36,8 @@ attributes:
 options:
   snapshot:
     description:
-      - The snapshot, by its id, the beginning of its digest (8 characters or more), or V(latest).
+      - The snapshot, by its id, the beginning of its digest (8 characters or more), V(latest), or C(KEY=VALUE) for the newest one with this
+        label, such as V(host=web07.example.com), which is how the playbook C(rescue) labels what it reads.
       - In a store that several hosts share V(latest) may be the snapshot of another host.
     type: str
     required: true

@@ -32,7 +32,8 @@ attributes:
 options:
   snapshot:
     description:
-      - The id of the snapshot, as RV(asl.rescue.asl_ingest#module:snapshot) has it. When unset, every snapshot of the store.
+      - The id of the snapshot, as RV(asl.rescue.asl_ingest#module:snapshot) has it, its digest, V(latest), or C(KEY=VALUE) for the newest
+        one with this label. When unset, every snapshot of the store.
     type: str
   sample:
     description:

@@ -10,6 +10,8 @@ import pytest
 from unit.admin.support import Taken, damage, text, tool
 
 from asl.formats import block
+from asl.intake.request import Request
+from asl.intake.run import run
 from asl.store import init_store, marker, open_store, raw
 
 Capture = pytest.CaptureFixture[str]
@@ -25,8 +27,23 @@ def test_snapshots_lists_them_oldest_first(two: Taken, capsys: Capture) -> None:
     code, printed = text(capsys, "admin", "snapshots", "--store", str(two.store))
     lines = printed.splitlines()
     assert (code, len(lines)) == (0, 3)
-    assert lines[0].split() == ["id", "sealed", "domain", "size", "files", "losses", "sources", "digest", "pinned"]
+    assert lines[0].split() == ["id", "sealed", "domain", "size", "files", "losses", "sources", "labels", "digest", "pinned"]
     assert two.results[1]["digest"][:12] in lines[2]
+
+
+def test_in_a_store_of_many_hosts_a_label_names_the_newest_of_one(two: Taken, capsys: Capture) -> None:
+    """The second snapshot has no label, and is the latest of all."""
+    store = ("--store", str(two.store))
+    assert tool(capsys, "admin", "show", "host=one", *store)[1]["digest"] == two.results[0]["digest"]
+    again = run(Request((f"tree:{two.tree}",), str(two.store), "d", {"host": "one", "run": "2"}))
+    assert again["changed"] and tool(capsys, "admin", "show", "host=one", *store)[1]["snapshot"] == again["snapshot"]
+    for words, wanted in ((["host=one"], ["1", "3"]), (["host=one", "run=2"], ["3"]), (["host=two"], [])):
+        labels = [part for word in words for part in ("--label", word)]
+        assert [each["snapshot"] for each in tool(capsys, "admin", "snapshots", *labels, *store)[1]["snapshots"]] == wanted
+    assert "host=one" in text(capsys, "admin", "snapshots", *store)[1]
+    code, document = tool(capsys, "admin", "show", "host=two", *store)
+    assert (code, document["reason"]) == (4, "NO_SNAPSHOT") and "no snapshot with the label host=two" in document["error"]
+    assert tool(capsys, "admin", "snapshots", "--label", "one", *store)[1]["reason"] == "BAD_LABEL"
 
 
 def test_snapshots_of_an_empty_store(tmp_path: Path, capsys: Capture) -> None:

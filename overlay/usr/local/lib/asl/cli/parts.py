@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Optional
 
 from asl.cli import stores
 from asl.cli.context import Context
+from asl.cli.reading import SNAPSHOT
 from asl.errors import Usage
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Part:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add SNAPSHOT, --source and --store."""
-    parser.add_argument("snapshot", metavar="SNAPSHOT", help="its id, the beginning of its digest (8 characters or more), or latest")
+    parser.add_argument("snapshot", metavar="SNAPSHOT", help=SNAPSHOT)
     parser.add_argument("--source", metavar="N|SOURCE", help="which source, where the snapshot has several: its number or its name")
     stores.add_reading(parser)
 

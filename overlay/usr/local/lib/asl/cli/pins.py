@@ -8,7 +8,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from asl.cli import stores
-from asl.cli.reading import example
+from asl.cli.reading import SNAPSHOT, example
 from asl.formats import records
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser, command: str) -> None:
     """Add the arguments."""
-    parser.add_argument("snapshot", metavar="SNAPSHOT", help="its id, its digest (8 characters or more) or latest")
+    parser.add_argument("snapshot", metavar="SNAPSHOT", help=SNAPSHOT)
     stores.add_argument(parser)
     example(parser, f"asl-admin {command} latest --store /mnt/asl/local")
 

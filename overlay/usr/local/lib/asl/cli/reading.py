@@ -10,6 +10,8 @@ import time
 from asl.cli.context import Context
 from asl.cli.output import ProgressLine, duration, size
 
+# What names a snapshot, for help texts (store.snapshots.find).
+SNAPSHOT = "a snapshot: its id, its digest (8 characters or more), latest, or KEY=VALUE: the newest one with this label"
 # Seconds between two drawings.
 INTERVAL = 0.5
 

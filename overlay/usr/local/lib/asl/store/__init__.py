@@ -44,7 +44,7 @@ class Store(Reader):
         return listing(self)
 
     def find_snapshot(self, text: str) -> StoredSnapshot:
-        """The snapshot that TEXT names: its id, `latest`, or the beginning of its digest. Raises NotFound, Usage."""
+        """The snapshot that TEXT names, as asl.store.snapshots.find(). Raises NotFound, Usage."""
         return find(self, text)
 
 

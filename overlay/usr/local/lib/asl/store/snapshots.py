@@ -73,21 +73,26 @@ def listing(store: Reader) -> list[StoredSnapshot]:
 
 
 def find(store: Reader, text: str) -> StoredSnapshot:
-    """The snapshot that TEXT names: its id, `latest`, or the beginning of its digest. Raises NotFound, Usage."""
+    """The snapshot that TEXT names: its id, `latest`, the beginning of its digest, or KEY=VALUE for the newest one with this label.
+
+    Raises NotFound, Usage."""
     known = listing(store)
     if text == "latest" and known:
         return known[-1]
-    if text.isdigit() and len(text) < SHORTEST_DIGEST:
+    key, label, value = text.partition("=")
+    if label:
+        found = [each for each in known if each.about.labels.get(key) == value]
+    elif text.isdigit() and len(text) < SHORTEST_DIGEST:
         found = [each for each in known if each.id == int(text)]
     else:
         if len(text) < SHORTEST_DIGEST and text != "latest":
-            hint = f"give its id, {SHORTEST_DIGEST} or more characters of its digest, or latest"
+            hint = f"give its id, {SHORTEST_DIGEST} or more characters of its digest, latest, or a label as KEY=VALUE"
             raise Usage(f"{text!r} does not name a snapshot", hint=hint)
         # Equal digests are equal content: the newest one stands for all.
         found = [each for each in known if each.digest.startswith(text.lower())]
         if len({each.digest for each in found}) > 1:
             raise Usage(f"{text!r} is the beginning of more than one snapshot's digest", hint="give more characters")
     if not found:
-        what = f"{store.backend.location}: there is no snapshot {text}"
+        what = f"{store.backend.location}: there is no snapshot {'with the label ' if label else ''}{text}"
         raise NotFound(what, reason="NO_SNAPSHOT", hint="asl-admin snapshots lists them")
     return found[-1]

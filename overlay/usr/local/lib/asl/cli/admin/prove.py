@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asl.cli import stores
 from asl.cli.output import duration, printable, size, table
-from asl.cli.reading import ReadingLine, example
+from asl.cli.reading import SNAPSHOT, ReadingLine, example
 
 if TYPE_CHECKING:
     from asl.cli.context import Context
@@ -22,7 +22,7 @@ HELP = "check the chain from a receipt over the log to every byte of a snapshot;
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("snapshot", metavar="SNAPSHOT", help="a snapshot: its id, its digest (8 characters or more) or latest")
+    parser.add_argument("snapshot", metavar="SNAPSHOT", help=SNAPSHOT)
     parser.add_argument(
         "--receipt", metavar="FILE", help="the receipt that was kept elsewhere (asl-admin receipt, or the reports of a rescue)"
     )

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Optional
 
 from asl.cli import stores
-from asl.cli.reading import example
+from asl.cli.reading import SNAPSHOT, example
 from asl.errors import Refused, Unavailable, Usage
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ HELP = "write the receipt of a snapshot, signed on request, to be kept away from
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("snapshot", metavar="SNAPSHOT", help="a snapshot: its id, its digest (8 characters or more) or latest")
+    parser.add_argument("snapshot", metavar="SNAPSHOT", help=SNAPSHOT)
     parser.add_argument(
         "--output", metavar="FILE", help="write it to FILE, and the signature to FILE.sig (default: stdout); never overwrites"
     )

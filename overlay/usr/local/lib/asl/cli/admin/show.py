@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asl.cli import stores
 from asl.cli.output import fields, losses_text, printable, size, table
-from asl.cli.reading import example, local_time
+from asl.cli.reading import SNAPSHOT, example, local_time
 from asl.errors import Damaged
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ HELP = "show one snapshot: sources, sizes, losses, receipt"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("snapshot", metavar="SNAPSHOT", help="its id, its digest (8 characters or more) or latest")
+    parser.add_argument("snapshot", metavar="SNAPSHOT", help=SNAPSHOT)
     stores.add_reading(parser)
     example(parser, "asl-admin show latest --store /mnt/asl/local")
 

@@ -21,21 +21,26 @@ HELP = "list snapshots"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     stores.add_reading(parser)
-    example(parser, "asl-admin snapshots --store /mnt/asl/local")
+    parser.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="only those with this label; may be repeated")
+    example(parser, "asl-admin snapshots --store /mnt/asl/local", "asl-admin snapshots --label host=web07.example.com")
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """List them, oldest first."""
+    from asl.intake.request import parse_labels
+
+    wanted = parse_labels(args.label).items()
     store = stores.open_readonly(args, context)
-    listed = [each.document() for each in store.snapshots()]
+    listed = [each.document() for each in store.snapshots() if wanted <= each.about.labels.items()]
     context.document({"store": store.backend.location, "snapshots": listed})
-    context.text(render(listed) if listed else f"{store.backend.location}: no snapshot yet")
+    none = "no snapshot with such labels" if wanted else "no snapshot yet"
+    context.text(render(listed) if listed else f"{store.backend.location}: {none}")
     return 0
 
 
 def render(listed: Sequence[Mapping[str, Any]]) -> str:
     """One line a snapshot."""
-    rows: list[Sequence[object]] = [("id", "sealed", "domain", "size", "files", "losses", "sources", "digest", "pinned")]
+    rows: list[Sequence[object]] = [("id", "sealed", "domain", "size", "files", "losses", "sources", "labels", "digest", "pinned")]
     for each in listed:
         rows.append(
             (
@@ -46,6 +51,7 @@ def render(listed: Sequence[Mapping[str, Any]]) -> str:
                 each["files"],
                 each["losses"] or "",
                 " ".join(each["sources"]),
+                " ".join(f"{key}={value}" for key, value in sorted(each["labels"].items())),
                 each["digest"][:12],
                 "pinned" if each["pinned"] else "",
             )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asl.cli import stores
 from asl.cli.output import LOSSES_SHOWN, duration, printable, size, table
-from asl.cli.reading import ReadingLine, example
+from asl.cli.reading import SNAPSHOT, ReadingLine, example
 from asl.errors import Usage
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ HELP = "read back what snapshots reach and check every digest; or hold the sourc
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "snapshot", metavar="SNAPSHOT", nargs="?", help="a snapshot: its id, its digest (8 characters or more) or latest (default: all)"
+        "snapshot", metavar="SNAPSHOT", nargs="?", help=f"{SNAPSHOT} (default: all)"
     )
     parser.add_argument("--sample", metavar="PCT", type=float, help="read only this percentage of the content, the same one every time")
     parser.add_argument(
