@@ -46,6 +46,12 @@ options:
         such as V(device:/dev/sdc), is where the snapshot's only one of its kind is now.
       - Without O(snapshot), the newest one is taken. O(sample) does not go with it.
     type: str
+  config:
+    description:
+      - A file on the host that is read in the place of C(/etc/asl/asl.conf). A C(federation.conf) beside it goes before the other one,
+        so it names the domain and its peers.
+      - On a gateway of several domains the role P(asl.rescue.gateway#role) keeps one for each, V(/etc/asl-gateway/domains/DOMAIN/asl.conf).
+    type: path
 seealso:
   - module: asl.rescue.asl_ingest
 """
@@ -61,6 +67,11 @@ EXAMPLES = r"""
 - name: Read one per cent of everything in the store
   asl.rescue.asl_verify:
     sample: 1
+
+- name: Read back on a gateway what lies in one of its domains, and what that domain admits from its peers
+  asl.rescue.asl_verify:
+    store: /srv/asl/site-b
+    config: /etc/asl-gateway/domains/site-b/asl.conf
 
 - name: Make sure that the disk still is what the snapshot says, before it is given away
   asl.rescue.asl_verify:
@@ -224,6 +235,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "snapshot": {"type": "str"},
     "sample": {"type": "float", "default": 100},
     "source": {"type": "str"},
+    "config": {"type": "path"},
     **ENGINE_SPEC,
 }
 LISTS = (
@@ -234,7 +246,7 @@ HINT_DAMAGED = "read the sources again, and look at the store with asl-debug che
 
 def work(module: AnsibleModule) -> dict[str, t.Any]:
     """Let the tool verify; damage, and a source that is another one, are failures that name the first of it."""
-    snapshot, source = module.params["snapshot"], module.params["source"]
+    snapshot, source, config = (module.params[name] for name in ("snapshot", "source", "config"))
     words = ["--sample", str(module.params["sample"])] if module.params["sample"] < 100 else []
     words += [snapshot] if snapshot else []
     # The last word: what follows it would be taken for its value.
@@ -242,7 +254,8 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     if source is not None and not snapshot:
         words.insert(0, "latest")
     with tools(module, carried=True) as tool:
-        document = tool.run("asl-admin", "verify", *settings(module), *store(module), *words)
+        read = ["--config", config] if config else []
+        document = tool.run("asl-admin", *read, "verify", *settings(module), *store(module), *words)
     lists = {key: document.pop(key) for key in LISTS if key in document}
     result: dict[str, t.Any] = {"changed": False, "ok": document.pop("ok"), "verification": document, **lists}
     if not result["ok"]:

@@ -177,6 +177,23 @@ def test_verify_reads_back_what_was_taken(call: Call, laid: Laid, store: str, so
     assert sampled.result["verification"]["artifacts_skipped"] > 0
 
 
+def test_verify_reads_the_configuration_that_it_is_given(call: Call, laid: Laid, store: str, source: str, tmp_path: Path) -> None:
+    """Two domains in one place, each with a federation.conf of its own: the one that is named holds."""
+    taken = took(call, laid, sources=[source], store=store)
+    shutil.copytree(store, tmp_path / "site-b")
+    for block_file in [path for path in (Path(store) / "blocks").rglob("*") if path.is_file()]:
+        block_file.unlink()
+    for name, admit in (("with", "artifacts"), ("without", "none")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "asl.conf").write_text("domain.id = rescue-domain\n")
+        (tmp_path / name / "federation.conf").write_text(f"peer.b.domain = site-b\npeer.b.admit = {admit}\n")
+    words: dict[str, Any] = {"snapshot": taken["snapshot"], "store": store}
+    good = call("asl_verify", config=str(tmp_path / "with" / "asl.conf"), **words, **laid)
+    assert (good.rc, good.result.get("ok")) == (0, True), good.result
+    assert call("asl_verify", config=str(tmp_path / "without" / "asl.conf"), **words, **laid).result["reason"] == "DAMAGED"
+    assert call("asl_verify", config=str(tmp_path / "asl.conf"), **words, **laid).result["reason"] == "CONFIG_INVALID"
+
+
 def test_the_receipt_of_an_intake_is_signed_and_proves_it(call: Call, laid: Laid, store: str, source: str, tmp_path: Path) -> None:
     key, kept = tmp_path / "key", tmp_path / "kept.receipt"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
