@@ -41,7 +41,7 @@ class Domain:
     """The store of one domain, open for all that the API does."""
 
     def __init__(self, name: str, place: Place, spool: Spool, peers: Sequence[Peer] = ()) -> None:
-        self.name, self._place, self.spool, self._peers = check_domain(name), place, spool, tuple(peers)
+        self.name, self._place, self.spool, self.peers = check_domain(name), place, spool, tuple(peers)
         self._checker = Checker()
         self._lock = threading.RLock()  # the writer, and what hangs on its state
         self._walking = threading.Lock()
@@ -80,9 +80,9 @@ class Domain:
 
     def _with_peers(self, writer: Writer) -> Reader:
         """The store together with what is in the admitted peers by now."""
-        for peer in self._peers:
+        for peer in self.peers:
             peer.refresh()
-        return joined(writer, self._peers)
+        return joined(writer, self.peers)
 
     @property
     def store_id(self) -> str:

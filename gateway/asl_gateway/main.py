@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""asl-gateway: serve, init, probe. Exit codes as the tools of the overlay have them."""
+"""asl-gateway: serve, init, probe, check. Exit codes as the tools of the overlay have them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asl.errors import AslError, Usage
-from asl_gateway import VERSION, observe
+from asl.errors import AslError, Unavailable, Usage
+from asl_gateway import VERSION, observe, peers
 from asl_gateway.places import open_place
 from asl_gateway.settings import DEFAULT, Settings, load
+
+if TYPE_CHECKING:
+    from asl_gateway.app import Gateway
 
 HELP = {
     "serve": "serve the domains over HTTPS",
     "init": "make the stores of the domains; changes nothing where they are",
     "probe": "try what the stores rely on: create-only, digests, ranges, lists",
-    "check": "check the configuration and the secrets it names; changes nothing",
+    "check": "check the configuration, the secrets it names and the peers it admits; changes nothing",
 }
 
 
@@ -79,14 +82,29 @@ def probe(settings: Settings) -> dict[str, str]:
 
 
 def check(settings: Settings) -> dict[str, str]:
-    """Read everything that serve would need before it listens."""
+    """Read everything that serve would need before it listens, and try the admitted peers, which serve does without. Raises AslError,
+    Unavailable (PEER_UNAVAILABLE) with the peers that cannot be read."""
+    gateway = _checked(settings)
+    admitted = {name: domain.peers for name, domain in gateway.domains.items() if domain.peers}
+    quiet = peers.silent(admitted)
+    if quiet:
+        hint = "the gateway serves without it, and what it has is sent; check its endpoint, CA and token in federation.conf"
+        raise Unavailable("; ".join(quiet), reason="PEER_UNAVAILABLE", hint=hint)
+    return {
+        "place": settings.place, "domains": ", ".join(settings.domains), "listen": ":".join(map(str, settings.listen)),
+        **{f"peers of {name}": ", ".join(each.name for each in found) for name, found in admitted.items()},
+    }  # fmt: skip
+
+
+def _checked(settings: Settings) -> Gateway:
+    """The gateway, once all is there that it cannot serve without. Raises AslError."""
     from asl_gateway.app import Gateway
 
     gateway = Gateway.of(settings, open_place(settings))
     for domain in gateway.domains.values():
         domain.ready()
     _tls(settings)
-    return {"place": settings.place, "domains": ", ".join(settings.domains), "listen": ":".join(map(str, settings.listen))}
+    return gateway
 
 
 def _tls(settings: Settings) -> None:
@@ -106,7 +124,7 @@ def serve(settings: Settings) -> dict[str, str]:
 
     place = open_place(settings)
     place.probe()
-    check(settings)
+    _checked(settings)
     os.environ["ASL_GATEWAY_SETTINGS"] = json.dumps(settings.__dict__)
     observe.configure(settings.log_level)
     uvicorn.run(

@@ -11,6 +11,8 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from asl.errors import AslError
+
 log = logging.getLogger("asl_gateway")
 
 
@@ -81,3 +83,12 @@ def request_line(call: str, method: str, status: int, began: float, **fields: ob
     level = logging.WARNING if status >= 500 else logging.INFO
     fields = {"call": call, "method": method, "status": status, "seconds": round(time.monotonic() - began, 4), **fields}
     log.log(level, "request", extra={"fields": {key: value for key, value in fields.items() if value not in (None, "")}})
+
+
+def peer_line(domain: str, peer: str, error: AslError | None) -> None:
+    """One line when the PEER of DOMAIN cannot be read any more, and one when it can again (ERROR is None)."""
+    if error is None:
+        log.warning("the peer can be read again", extra={"fields": {"domain": domain, "peer": peer}})
+        return
+    fields = {"domain": domain, "peer": peer, "reason": error.reason, "error": error.message, "hint": error.hint}
+    log.warning("the peer cannot be read; what it has is sent", extra={"fields": fields})

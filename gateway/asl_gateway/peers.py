@@ -3,18 +3,20 @@
 """The admitted peers of the served domains, as their federation.conf names them (docs/remote.md).
 
 A peer without an endpoint lies in this very place. One with an endpoint is read through its gateway, with a token of its domain that
-may read. A peer that cannot be reached has nothing, for as long: what it would have spared is sent.
+may read. A peer that cannot be reached has nothing, for as long: what it would have spared is sent. The log says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
 from asl.backends.https import Remote
-from asl.config import Federation, load_federation
 from asl.config import Peer as Named
+from asl.config import load_federation
 from asl.errors import Usage
 from asl.store import Peer, Reader, Store, open_store, recovery
+from asl_gateway import observe
 from asl_gateway.places import Place
 
 # Seconds: since the last answer of another gateway, until it counts as not there; and for which its log is not read again.
@@ -32,12 +34,28 @@ def of_domains(files: Sequence[str], domains: Sequence[str], place: Place) -> di
         if federation.domain_id in found:
             what = f"{path}: a second federation.conf for {federation.domain_id}"
             raise Usage(what, reason="CONFIG_INVALID", hint="one file a domain")
-        found[federation.domain_id] = _peers(federation, place)
+        for each in federation.admitted:
+            if each.endpoint and not each.token_file:
+                what = f"{path}: the peer {each.name} is admitted, and there is no token to read it with at {each.endpoint}"
+                hint = f"set peer.{each.name}.token-file to a token of the domain {each.domain} that may read"
+                raise Usage(what, reason="CONFIG_INVALID", hint=hint)
+        found[federation.domain_id] = [_peer(each, federation.domain_id, place) for each in federation.admitted]
     return found
 
 
-def _peers(federation: Federation, place: Place) -> list[Peer]:
-    return [Peer(each.name, _opening(each, place), fresh=FRESH if each.endpoint else 0.0, needed=False) for each in federation.admitted]
+def silent(peers: Mapping[str, Sequence[Peer]]) -> list[str]:
+    """Those of PEERS, by domain, that cannot be read now, in words. Each is tried."""
+    return [
+        f"the peer {each.name} of {domain} cannot be read: {each.error}"
+        for domain, admitted in peers.items()
+        for each in admitted
+        if each.reader() is None
+    ]
+
+
+def _peer(named: Named, domain: str, place: Place) -> Peer:
+    tell = functools.partial(observe.peer_line, domain, named.name)
+    return Peer(named.name, _opening(named, place), fresh=FRESH if named.endpoint else 0.0, needed=False, tell=tell)
 
 
 def _opening(peer: Named, place: Place) -> Callable[[], Reader]:

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +170,9 @@ def test_a_peer_behind_another_gateway_and_without_it(
         )
         with running(tmp_path / f"far {spared}", (OWN,), federation=str(conf)) as (far, its):
             result = Host(tmp_path / f"host {spared}", far, its.url, OWN, "add").intake(material(tmp_path / f"two {spared}", 5, 502))
+        told = [line for line in map(json.loads, its.log.read_text().splitlines()) if "peer" in line]
+        assert [(line["domain"], line["peer"], line["level"]) for line in told] == ([] if spared else [(OWN, "b", "warning")])
+        assert spared or (told[0]["reason"] == "ENDPOINT_TCP" and "asl1." not in its.log.read_text())
         assert (int(str(result["bytes_stored"])) < SIZE // 4) == spared
 
 
@@ -178,3 +183,39 @@ def test_a_federation_of_a_domain_that_is_not_served_is_refused(tmp_path: Path) 
     site.init()
     refused = subprocess.run(site.argv("check"), env=environment(), capture_output=True, text=True, check=False)
     assert refused.returncode == 2 and "CONFIG_INVALID" in refused.stderr and "elsewhere is not served" in refused.stderr
+
+
+def test_a_peer_behind_a_gateway_without_a_token_is_refused_at_the_start(tmp_path: Path) -> None:
+    conf = tmp_path / "federation.conf"
+    conf.write_text(f"domain.id = {OWN}\npeer.b.domain = {PEER}\npeer.b.endpoint = https://localhost:1\npeer.b.admit = artifacts\n")
+    site = Site(tmp_path / "site", (OWN,), federation=str(conf))
+    site.init()
+    for command in ("check", "serve"):
+        refused = subprocess.run(site.argv(command), env=environment(), capture_output=True, text=True, check=False)
+        assert refused.returncode == 2 and f"{conf}: the peer b is admitted, and there is no token" in refused.stderr, refused.stderr
+        assert "[CONFIG_INVALID]" in refused.stderr and "peer.b.token-file" in refused.stderr
+    conf.write_text(conf.read_text().replace("artifacts", "none"))
+    site.run("check")  # a peer that is not admitted is never asked
+
+
+def test_check_names_a_peer_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    monkeypatch.setenv("ASL_RUN_DIR", str(run))
+    (run / "peer").touch(0o600)
+    conf = tmp_path / "federation.conf"
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections, and never says a word
+        conf.write_text(
+            f"domain.id = {OWN}\npeer.b.domain = {PEER}\npeer.b.endpoint = https://localhost:{server.getsockname()[1]}\n"
+            f"peer.b.token-file = {run / 'peer'}\npeer.b.admit = artifacts\n"
+            f"peer.c.domain = {STRANGER}\npeer.c.admit = artifacts\n"
+        )
+        site = Site(tmp_path / "site", (OWN, STRANGER), federation=str(conf))
+        site.init()
+        (run / "peer").write_text(site.token("read", domain=PEER))
+        refused = subprocess.run(site.argv("check", "--json"), env=environment(), capture_output=True, text=True, check=False)
+    document = json.loads(refused.stdout)
+    assert (refused.returncode, document["reason"]) == (4, "PEER_UNAVAILABLE"), refused.stderr
+    assert f"the peer b of {OWN} cannot be read" in document["error"] and "peer c" not in document["error"]
+    conf.write_text(f"domain.id = {OWN}\npeer.c.domain = {STRANGER}\npeer.c.admit = artifacts\n")
+    assert f"peers of {OWN}: c" in site.run("check").stdout

@@ -30,14 +30,17 @@ from asl.store.state import State
 PAUSE = 60.0
 # Blocks of which it is remembered who has them.
 _REMEMBERED = 4096
+Tell = Callable[[Optional[AslError]], None]
 
 
 class Peer:
     """One admitted peer. OPENING opens its store for reading; FRESH: seconds for which it is not asked again what is new there;
-    NEEDED: that it cannot be reached is an error."""
+    NEEDED: that it cannot be reached is an error; TELL is called with why it cannot be read any more, and with None when it can again."""
 
-    def __init__(self, name: str, opening: Callable[[], Reader], *, fresh: float = 0.0, needed: bool = True) -> None:
-        self.name, self._opening, self._fresh, self._needed = name, opening, fresh, needed
+    def __init__(
+        self, name: str, opening: Callable[[], Reader], *, fresh: float = 0.0, needed: bool = True, tell: Optional[Tell] = None
+    ) -> None:
+        self.name, self._opening, self._fresh, self._needed, self._tell = name, opening, fresh, needed, tell
         self.error: Optional[AslError] = None
         self._reader: Optional[Reader] = None
         self._mutex = threading.Lock()
@@ -65,9 +68,16 @@ class Peer:
     def _try(self, call: Callable[[], None]) -> None:
         try:
             call()
-            self.error, self._stale = None, time.monotonic() + self._fresh
+            self._stale = time.monotonic() + self._fresh
+            self._became(None)
         except AslError as error:
-            self.error, self._reader, self._again = error, None, time.monotonic() + PAUSE
+            self._reader, self._again = None, time.monotonic() + PAUSE
+            self._became(error)
+
+    def _became(self, error: Optional[AslError]) -> None:
+        before, self.error = self.error, error
+        if self._tell and (before is None) != (error is None):
+            self._tell(error)
 
 
 class JoinedIndex(Index):
