@@ -19,7 +19,7 @@ from unit.intake.support import grow, intake, settle
 from asl import kernel
 from asl.errors import AslError, Interrupted, Refused, Usage
 from asl.formats import tree as tree_format
-from asl.intake import content, safety
+from asl.intake import content
 from asl.intake.progress import Progress
 from asl.store import contents, init_store, open_store
 
@@ -262,27 +262,6 @@ def test_a_store_is_not_read_into_itself(store: str) -> None:
     with pytest.raises(Refused) as caught:
         intake(Path(store), store)
     assert caught.value.reason == "STORE_ON_SOURCE"
-
-
-@needs_root
-def test_a_device_is_not_read_into_a_store_that_lies_on_it(tmp_path: Path) -> None:
-    image, place = tmp_path / "image", tmp_path / "mounted"
-    with image.open("wb") as file:
-        file.truncate(16 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
-    device = subprocess.run(["losetup", "--find", "--show", str(image)], check=True, capture_output=True, text=True).stdout.strip()
-    place.mkdir()
-    try:
-        subprocess.run(["mount", device, str(place)], check=True)
-        init_store(str(place / "store"))
-        for spec in (f"device:{device}", f"fs:{device}"):
-            with pytest.raises(Refused) as caught:
-                safety.refuse_store_on_source(spec, str(place / "store"))
-            assert caught.value.reason == "STORE_ON_SOURCE"
-        safety.refuse_store_on_source(f"device:{device}", str(tmp_path))
-    finally:
-        subprocess.run(["umount", str(place)], check=False)
-        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 def test_what_cannot_be_meant_is_refused_before_anything_is_done(store: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,25 @@ def test_a_store_on_a_partition_tells_of_its_neighbours(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "disks", "shared"),
+    [
+        ("0:40 / {} rw - btrfs /dev/sda1 rw", ("sda", "sdb"), ("/dev/sda2",)),
+        ("8:1 / {} rw - fuseblk /dev/sda1 rw", ("sda",), ("/dev/sda2",)),
+        ("0:40 / {} rw - fuse.ntfs /dev/sda1 rw", ("sda",), ("/dev/sda2",)),
+        ("0:40 / {} rw - bcachefs /dev/sda2:/dev/sdb1 rw", ("sda", "sdb"), ("/dev/sda1",)),
+        ("0:40 / {} rw - fuse.sshfs host:/dev/sda1 rw", (), ()),
+        ("0:40 / {} rw - nfs4 host:/export rw", (), ()),
+    ],
+)
+def test_what_a_store_lies_on_is_found_by_its_mount(line: str, disks: tuple[str, ...], shared: tuple[str, ...], tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    members = {"sys/fs/btrfs/0a/devices/sda1/x": "", "sys/fs/btrfs/0a/devices/sdb1/x": "", "sys/fs/btrfs/0b/devices/sda2/x": ""}
+    root = tree(tmp_path / "machine", {**DISK, **members, "proc/self/mountinfo": mountinfo(OVERLAY, line.format(store))})
+    found = local_store(str(store), environment.views(root), system.block_devices(root), root)
+    assert (found.disks, found.shares_disk_with) == (disks, shared)
+
+
+@pytest.mark.parametrize(
     ("first", "alone"),
     [
         ("8:1 / / rw - ext4 /dev/sda1 rw", True),
@@ -300,6 +320,22 @@ def test_the_store_itself_is_no_unsafe_mount(rescue: tuple[str, Config]) -> None
     result = preflight.preflight(config, write=False, root=root)
     assert (result["mode"], result["reason"], result["rule"]) == ("local", "LOCAL_READY", "1")
     assert result["facts"]["writable_mounts"] == []
+
+
+def test_a_store_at_remote_mount_is_one_too(rescue: tuple[str, Config], tmp_path: Path) -> None:
+    store = make_store(tmp_path / "far")
+    machine = {**DISK, "proc/self/mountinfo": mountinfo(OVERLAY, f"0:40 / {store} rw - btrfs /dev/sda1 rw")}
+    pool = {"proc/spl/kstat/zfs/tank/txgs": "head\nnames\n1\n", "proc/spl/kstat/zfs/tank/guid": "7\n"}
+    config = Config(mode="remote", local_mount=str(tmp_path / "none"), remote_mount=str(store))
+    result = preflight.preflight(config, write=False, root=tree(tmp_path / "other", machine))
+    assert (result["mode"], result["reason"], result["facts"]["writable_mounts"]) == ("remote", "REMOTE_CONFIGURED", [])
+    assert {"REMOTE_MOUNT_READY", "STORE_SHARES_DISK"} <= {each["code"] for each in result["findings"]}
+    assert result["facts"]["remote_store"]["disks"] == ["sda"] and result["measured"]["remote_store_free"] > 0
+    machine["proc/self/mountinfo"] = mountinfo(OVERLAY, f"0:41 / {store} rw - zfs tank/far rw")
+    on_pool = preflight.preflight(config, write=False, root=tree(tmp_path / "third", {**machine, **pool}))
+    assert on_pool["mode"] == "remote", on_pool["findings"]
+    empty = preflight.preflight(replace(config, remote_mount=str(tmp_path)), write=False, root=tree(tmp_path / "fourth", DISK))
+    assert (empty["mode"], empty["measured"]["remote_store_free"] is None) == ("none", False)
 
 
 def test_a_store_folder_inside_a_mounted_file_system_is_no_unsafe_mount_either(rescue: tuple[str, Config], tmp_path: Path) -> None:

@@ -5,22 +5,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from asl import system
 from asl.backends.probe import probe
 from asl.config import Config
 from asl.errors import Unavailable
+from asl.intake.safety import refuse_store_on_source
 
 # What may promise and not hold. Others are the kernel's own and lie on devices.
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "afs", "virtiofs", "lustre", "vboxsf")
 
 
-def check(config: Config, location: str) -> None:
-    """Raise unless a store may be written at LOCATION: Unavailable (REMOTE_NOT_MOUNTED) where remote.mount names it and nothing is
+def check(config: Config, location: str, sources: Sequence[str]) -> None:
+    """Raise unless a store may be written at LOCATION, for an intake of SOURCES: Refused (STORE_ON_SOURCE) where it lies on one of them,
+    before anything is tried there; Unavailable (REMOTE_NOT_MOUNTED) where remote.mount names it and nothing is
     mounted there, so that what ought to leave this host does not end in its memory; Refused (PROBE_FAILED) where it lies on a network
     or FUSE file system that does not hold what a store relies on. Leaves nothing behind."""
     if "://" in location:
         return
+    for spec in sources:
+        refuse_store_on_source(spec, location)
     location = os.path.abspath(location)
     mount = system.mount_at(location, system.mounts())
     if config.remote_mount == location and (mount is None or mount.mount_point != location):

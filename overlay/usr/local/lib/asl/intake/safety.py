@@ -4,13 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
+from collections.abc import Sequence
 from typing import Optional
 
+from asl import ground, system
 from asl.errors import Refused, Unavailable
 from asl.zfs import ask
+
+# File systems in files of file systems that are followed.
+DEEP = 4
 
 
 def refuse_store_on_source(spec: str, store: str) -> None:
@@ -25,11 +31,9 @@ def refuse_store_on_source(spec: str, store: str) -> None:
         return
     try:
         found = os.stat(path[len("luks:") :] if path.startswith("luks:") else path)
-        home = os.stat(store).st_dev
+        below = _below(os.path.realpath(store), system.mounts())
     except OSError:
         return  # the source says itself what is wrong with it, and so does the store
-    # A dataset lies on no device that stat() would name, but on those of its pool.
-    below = _members(dataset) if dataset else _disk(home)
     if stat.S_ISBLK(found.st_mode) and _disk(found.st_rdev) & below:
         raise Refused(
             f"{spec}: the store at {store} lies on that very disk",
@@ -43,6 +47,27 @@ def _refuse_own_pool(spec: str, name: str, store: str, dataset: Optional[str]) -
     if pool and re.split("[/@]", name)[0] == pool:
         hint = "name a store on another pool"
         raise Refused(f"{spec}: the store at {store} lies on that very pool", reason="STORE_ON_SOURCE", hint=hint)
+
+
+def _below(path: str, mounts: Sequence[system.Mount], deep: int = DEEP) -> set[int]:
+    """The device numbers of all that PATH lies on. Raises OSError where it is not there."""
+    found = _disk(os.stat(path).st_dev)
+    mount = system.mount_at(path, mounts)
+    if mount is not None and mount.fstype == "zfs":
+        # A dataset lies on no device that stat() would name, but on those of its pool.
+        return _members(mount.source)
+    further = ground.sources(mount) if mount is not None else []
+    for number in found:
+        image = system.read_text(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}/loop/backing_file")
+        further += [image.rstrip("\n")] if image else []
+    for each in further:
+        with contextlib.suppress(OSError):  # an overlay may name a folder that only its maker sees
+            status = os.stat(each)
+            if stat.S_ISBLK(status.st_mode):
+                found |= _disk(status.st_rdev)
+            elif deep:
+                found |= _below(os.path.realpath(each), mounts, deep - 1)
+    return found
 
 
 def _members(dataset: str) -> set[int]:

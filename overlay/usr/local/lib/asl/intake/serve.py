@@ -131,7 +131,7 @@ def _result(job: queue.Job, configure: Configure) -> dict[str, Any]:
         config = configure(job.settings)
         progress = Progress(show=show, limit=config.intake_bandwidth)
         reached = remote(config, request.store, request.domain)
-        mount.check(config, request.store)
+        mount.check(config, request.store, request.sources)
         return run_intake(
             request,
             progress=progress,

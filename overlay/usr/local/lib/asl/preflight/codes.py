@@ -99,7 +99,7 @@ CODES: dict[str, Code] = {
         "the store at {path} lies on {disks}, which has other partitions ({others})",
         "make sure that this is no disk of the crashed system",
     ),
-    "NO_STORE": Code("info", "there is no store at {path}", "mount one there, or set remote.endpoint"),
+    "NO_STORE": Code("info", "there is no store at {path}", "mount one there, or set remote.endpoint or remote.mount"),
     "NO_BACKEND_POOL": Code(
         "warning", "no pool named {name}, and none that is approved, was seen", "attach its disks, or mount a store at local.mount"
     ),
@@ -151,7 +151,7 @@ CODES: dict[str, Code] = {
     # the network
     "NO_NETWORK": Code("info", "no network interface is up", "check the cable and the address, if a remote endpoint is to be used"),
     "ENDPOINT_REACHABLE": Code("info", "{url} can be reached and its certificate is trusted", ""),
-    "ENDPOINT_NOT_SET": Code("info", "no remote endpoint is configured", "set remote.endpoint, if the data is to go there"),
+    "ENDPOINT_NOT_SET": Code("info", "no remote endpoint is configured", "set remote.endpoint or remote.mount, if the data is to go there"),
     "REMOTE_MOUNT_READY": Code("info", "the store mounted at {url} can be written", ""),
     "REMOTE_NOT_MOUNTED": Code("warning", "nothing is mounted at {url} (remote.mount)", "mount it; nothing here does that by itself"),
     "REMOTE_NO_ANSWER": Code("warning", "what is mounted at {url} does not answer: {detail}", "check the server and the network"),
@@ -176,11 +176,11 @@ CODES: dict[str, Code] = {
 REASONS: dict[str, str] = {
     "LOCAL_READY": "the local store is mounted and can be written",
     "LOCAL_ELIGIBLE": "an approved backend pool can be imported",
-    "LOCAL_NOT_APPROVED": "the backend pool that was seen is not approved, so the remote endpoint is used",
-    "REMOTE_CONFIGURED": "the configuration says remote, and the endpoint can be reached",
-    "REMOTE_ONLY": "there is no local backend, and the endpoint can be reached",
-    "ENDPOINT_UNREACHABLE": "the configuration says remote, and the endpoint cannot be reached",
-    "NOTHING_AVAILABLE": "there is neither a local backend nor an endpoint that can be reached",
+    "LOCAL_NOT_APPROVED": "the backend pool that was seen is not approved, so the remote endpoint or mount is used",
+    "REMOTE_CONFIGURED": "the configuration says remote, and the endpoint can be reached, or the store at remote.mount written",
+    "REMOTE_ONLY": "there is no local backend, and the endpoint can be reached, or the store at remote.mount written",
+    "ENDPOINT_UNREACHABLE": "the configuration says remote, and neither an endpoint nor a store at remote.mount can be used",
+    "NOTHING_AVAILABLE": "there is neither a local backend nor an endpoint that can be reached, nor a store at remote.mount",
 }
 
 

@@ -154,9 +154,11 @@ def _store(facts: Facts, config: Config, pool: backend.Backend) -> list[Finding]
         found.append(finding("NO_STORE", path=config.local_mount))
         if pool.candidate is None and config.mode == "local":
             found.append(finding("NO_BACKEND_POOL", name=config.local_pool))
-    if store.initialised and store.shares_disk_with:
-        found.append(finding("STORE_SHARES_DISK", path=store.path, disks=", ".join(store.disks), others=", ".join(store.shares_disk_with)))
-    return found
+    shared = [each for each in (store, facts.remote_store) if each is not None and each.initialised and each.shares_disk_with]
+    return found + [
+        finding("STORE_SHARES_DISK", path=each.path, disks=", ".join(each.disks), others=", ".join(each.shares_disk_with))
+        for each in shared
+    ]
 
 
 def _environment(facts: Facts) -> tuple[list[tuple[str, Finding]], list[tuple[str, Finding]]]:
@@ -182,9 +184,9 @@ def _touching(facts: Facts, config: Optional[Config]) -> list[tuple[str, Finding
     ]
     found += [("B2", finding("SWAP_ON_DISK", name=name)) for name in facts.swaps]
     approved = config.local_approved if config else ()
-    backend_at = facts.store.mount_point if facts.store.mounted or facts.store.initialised else None
+    stores_at = {each.mount_point for each in (facts.store, facts.remote_store) if each is not None and each.holds}
     for pool in facts.imported:
-        if pool.guid in approved or backend_at in pool.mounted_at or (pool.taken and not pool.writable):
+        if pool.guid in approved or stores_at.intersection(pool.mounted_at) or (pool.taken and not pool.writable):
             continue
         code = "SOURCE_IMPORTED_RW" if pool.writable else "POOL_IMPORTED"
         found.append(("B2" if pool.writable else "", finding(code, name=pool.name)))

@@ -39,6 +39,7 @@ class Facts:
     pools: tuple[PoolFact, ...] = ()
     memory: Optional[int] = None
     clock_plausible: bool = True
+    remote_store: Optional[LocalStore] = None  # at remote.mount; None where that is not set
 
     @property
     def clock_drifts(self) -> bool:
@@ -49,6 +50,8 @@ class Facts:
         """What is equal from run to run as long as nothing happens."""
         facts = asdict(self)
         del facts["memory"], facts["endpoint"]["skew"], facts["scratch"]["free"], facts["store"]["free"]
+        if facts["remote_store"]:
+            del facts["remote_store"]["free"]
         return facts
 
     def measured(self) -> dict[str, Any]:
@@ -57,6 +60,7 @@ class Facts:
             "memory_available": self.memory,
             "scratch_free": self.scratch.free,
             "store_free": self.store.free,
+            "remote_store_free": self.remote_store.free if self.remote_store else None,
             "clock_skew": self.endpoint.skew,
         }
 
@@ -68,20 +72,21 @@ def gather(config: Optional[Config], pools: Sequence[PoolFact] = (), *, root: st
     views = environment.views(root)
     mounts = views.own
     devices = system.block_devices(root)
-    store = local.local_store(usable.local_mount, views, devices)
+    store = local.local_store(usable.local_mount, views, devices, root)
     shared = here.container is not None  # what belongs to the host of a container is not ours to judge
-    backend = (store.mount_point,) if store.mounted or store.initialised else ()
+    remote = local.local_store(usable.remote_mount, views, devices, root) if usable.remote_mount else None
     room = environment.scratch(views)
     room_mount = system.mount_at(room.path, mounts)
     # / is judged by NOT_RESCUE_ENV; the folder of our own state may well be a USB stick.
     scratch = (room_mount.mount_point,) if room_mount and room_mount.mount_point == room.path else ()
-    spared = ("/", *backend, usable.remote_mount or "/", *scratch)
+    spared = ("/", *(each.mount_point for each in (store, remote) if each and each.holds), *scratch)
     return Facts(
         environment=here,
         scratch=room,
         store=store,
+        remote_store=remote,
         zfs=zfs.capability(root, here.kernel),
-        endpoint=_remote(config, views, devices, now),
+        endpoint=network.of_mount(remote) if remote else _endpoint(config, now),
         writable_mounts=tuple(touching.writable_mounts(mounts, devices, in_container=shared, spared=spared)),
         swaps=() if shared else tuple(touching.swaps(root)),
         arrays=() if shared else tuple(touching.arrays(root)),
@@ -96,7 +101,5 @@ def gather(config: Optional[Config], pools: Sequence[PoolFact] = (), *, root: st
     )
 
 
-def _remote(config: Optional[Config], views: environment.Views, devices: Sequence[system.BlockDevice], now: Optional[float]) -> Endpoint:
-    if config is not None and config.remote_mount:
-        return network.of_mount(local.local_store(config.remote_mount, views, devices))
+def _endpoint(config: Optional[Config], now: Optional[float]) -> Endpoint:
     return network.check(config.remote_endpoint if config else None, config.remote_ca if config else None, now=now)

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     from asl.intake import mount
     from asl.store import init_store
 
-    mount.check(context.config, args.directory)
+    mount.check(context.config, args.directory, [])
     store_id, made = init_store(args.directory)
     context.document({"store": args.directory, "store_id": store_id, "changed": made})
     context.text(f"{args.directory}: {'an empty store was made' if made else 'is a store already; nothing was changed'} (id {store_id})")

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
         progress = Progress(show=line.show, limit=context.config.intake_bandwidth)
         reached = remote(context.config, request.store, request.domain)
         config = context.config
-        mount.check(config, request.store)
+        mount.check(config, request.store, request.sources)
         result = run_intake(
             request,
             progress=progress,
