@@ -210,6 +210,25 @@ def test_what_is_in_neither_store_is_listed_by_file(tmp_path: Path, trees: list[
     assert {(each["path"], each.get("offset")) for each in done.lost} == {(each["path"], each.get("offset")) for each in told}
 
 
+def test_what_is_whole_in_a_damaged_block_and_nowhere_else_stays(tmp_path: Path) -> None:
+    rng = random.Random(2)
+    shared, alone = rng.randbytes(30_000), rng.randbytes(30_000)
+    root, other = make(tmp_path / "store"), make(tmp_path / "other")
+    with open_writer(str(root)) as writer:
+        digests = [writer.put(shared), writer.put(alone)]
+        writer.commit()
+    with open_writer(str(other)) as writer:
+        writer.put(shared)
+        writer.commit()
+    (block,) = blocks(root)
+    spoil(block, 1000)
+    with open_writer(str(root)) as writer:
+        done = heal(writer, open_store(str(other)))
+    assert (done.blocks, done.artifacts_healed, done.artifacts_lost) == (1, 2, 0)
+    assert [open_store(str(root)).get(digest).payload for digest in digests] == [shared, alone]
+    assert check(raw(str(root))).ok
+
+
 def test_a_sound_store_needs_no_healing(tmp_path: Path, trees: list[Path]) -> None:
     root = make(tmp_path / "store", trees[0])
     with open_writer(str(root)) as writer:

@@ -9,6 +9,7 @@ damaged files are kept in tmp/.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, Optional
 
 from asl.backends import layout
 from asl.errors import AslError, Conflict, Damaged, NotFound, Unsupported
+from asl.formats.artifact import Artifact
 from asl.names import BlockID, Digest, reference_text
 from asl.store.merge import Merger
 from asl.store.reach import Chunk, Lost, Walk
@@ -100,13 +102,10 @@ class Heal:
         """Take the artifacts that lay in BAD one by one, and make the index lead to where they are now."""
         moved, still = 0, set[BlockID]()
         for digest in sorted(self._hit(bad)):
-            try:
-                found = self._other.get(digest)
-            except (NotFound, Damaged, Unsupported):
-                location = self._writer.index.find(digest)
-                if not self._readable(digest):
-                    self._lost.add(digest)
-                    still.update(extent.block for extent in location or ())
+            found = self._whole_one(digest)
+            if found is None:
+                self._lost.add(digest)
+                still.update(extent.block for extent in self._writer.index.find(digest) or ())
                 continue
             self._writer.add(digest, found.payload, found.type_tag, again=True)
             moved += 1
@@ -115,7 +114,8 @@ class Heal:
             self._writer.commit()
             self._reindex()
         for block_id in bad - still:
-            self._set_aside(block_id)
+            if not _sound(self._writer, block_id):  # it may have been made anew, from the very same artifacts
+                self._set_aside(block_id)
 
     def _hit(self, bad: set[BlockID]) -> set[Digest]:
         """The artifacts for which a look-up leads into BAD."""
@@ -125,13 +125,12 @@ class Heal:
                 found.update(digest for digest, location in each.entries() if any(extent.block in bad for extent in location))
         return {digest for digest in found if any(extent.block in bad for extent in self._writer.index.find(digest) or ())}
 
-    def _readable(self, digest: Digest) -> bool:
-        """True where the artifact is whole although its block is not."""
-        try:
-            self._writer.get(digest)
-        except AslError:
-            return False
-        return True
+    def _whole_one(self, digest: Digest) -> Optional[Artifact]:
+        """The artifact from the other store, or from its own block, where it may be whole although the block is not."""
+        for store in (self._other, self._writer):
+            with contextlib.suppress(NotFound, Damaged, Unsupported):
+                return store.get(digest)
+        return None
 
     def _reindex(self) -> None:
         """One segment in the place of all: nothing leads to where an artifact was lost."""
