@@ -1,18 +1,16 @@
 /* Copyright: (c) 2026, the asl.rescue contributors */
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* SHA-256 by the machine's own libcrypto (and lanes.c), and blocks that are hashed and written in one go; the rules stand in asl.h.
+/* SHA-256 by the machine's own libcrypto, and blocks that are hashed and written in one go; the rules stand in asl.h.
  *
  * libcrypto is found at run time: linked against one major version, this library would not load beside another. The
  * names are those of the EVP interface that 1.1 and 3 have in common. Errors of it leave no result, never a guess. */
 #define _GNU_SOURCE
 #include "asl.h"
-#include "lanes.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/uio.h>
 
 #define HEAD 9u           /* bytes before an untagged artifact: 0, then its length, big-endian */
@@ -27,7 +25,6 @@ static struct {
   int (*final)(void *, unsigned char *, unsigned *);
   const void *sha256;
 } evp;
-static int lanes; /* 1: this processor hashes many artifacts side by side */
 
 static const char *const LIBRARIES[] = {"libcrypto.so.3", "libcrypto.so.1.1", "libcrypto.so"};
 
@@ -52,25 +49,11 @@ static int load(void *library) {
   return evp.sha256 != NULL;
 }
 
-/* Lanes are used where they give, here and now, what libcrypto gives. */
-static void try_lanes(void) {
-  uint8_t data[LANES_ENOUGH * 9], one[LANES_ENOUGH * ASL_DIGEST], two[LANES_ENOUGH * ASL_DIGEST], done[LANES_ENOUGH] = {0};
-  struct asl_run spans[LANES_ENOUGH];
-  for (unsigned i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i * 37u);
-  for (unsigned i = 0; i < LANES_ENOUGH; i++) spans[i] = (struct asl_run){i, i * 9u};
-  lanes = 0;
-  if (asl_digests(data, sizeof data, spans, LANES_ENOUGH, one, sizeof one) != LANES_ENOUGH) return;
-  lanes = asl_lanes_here() && asl_lanes(data, spans, LANES_ENOUGH, two, done) == LANES_ENOUGH && !memcmp(one, two, sizeof one);
-}
-
 int64_t asl_crypto(void) {
   if (evp.sha256) return 1;
   for (unsigned i = 0; i < sizeof LIBRARIES / sizeof *LIBRARIES; i++) {
     void *library = dlopen(LIBRARIES[i], RTLD_NOW | RTLD_LOCAL);
-    if (library && load(library)) {
-      try_lanes();
-      return 1;
-    }
+    if (library && load(library)) return 1;
     if (library) dlclose(library);
   }
   evp.sha256 = NULL;
@@ -91,22 +74,18 @@ static int spans_fit(uint64_t length, const struct asl_run *spans, uint64_t coun
 
 int64_t asl_digests(const uint8_t *data, uint64_t length, const struct asl_run *spans, uint64_t count, uint8_t *out,
                     uint64_t room) {
-  uint8_t *done = NULL; /* 1 for each that has its digest already; NULL: none has */
   int good = 1;
   void *ctx;
   if ((!data && length) || (!spans && count) || (!out && room) || count > room / ASL_DIGEST) return ASL_EBOUNDS;
   if (!spans_fit(length, spans, count)) return ASL_EBOUNDS;
   if (!evp.sha256 || !(ctx = evp.ctx_new())) return ASL_ECRYPTO;
-  if (lanes && count >= LANES_ENOUGH && (done = calloc(count, 1))) asl_lanes(data, spans, count, out, done);
   for (uint64_t i = 0; i < count && good; i++) {
     uint8_t head[HEAD];
     uint64_t size = spans[i].end - spans[i].start;
-    if (done && done[i]) continue;
     put_head(head, size);
     good = evp.init(ctx, evp.sha256, NULL) && evp.update(ctx, head, HEAD) &&
            (!size || evp.update(ctx, data + spans[i].start, size)) && evp.final(ctx, out + ASL_DIGEST * i, NULL);
   }
-  free(done);
   evp.ctx_free(ctx);
   return good ? (int64_t)count : ASL_ECRYPTO;
 }

@@ -59,30 +59,6 @@ static void digests(void) {
   free(data);
 }
 
-/* Side by side or not, whatever the lengths: each as it is alone. */
-static void many_digests(void) {
-  static const uint64_t most[] = {1, 70, 140, 3000, 40000};
-  enum { MANY = 90 };
-  uint8_t *data = noise(2000000, 7), *lengths = noise(4 * MANY, 8), out[MANY * ASL_DIGEST], alone[ASL_DIGEST];
-  for (unsigned kind = 0; kind < 2 * sizeof most / sizeof *most; kind++) {
-    struct asl_run spans[MANY];
-    uint64_t at = kind, count = kind % 2 ? MANY : 16 + kind;
-    for (uint64_t i = 0; i < count; i++) {
-      uint32_t x = lengths[4 * i] | (uint32_t)lengths[4 * i + 1] << 8 | (uint32_t)lengths[4 * i + 2] << 16;
-      uint64_t size = x % (most[kind / 2] + 1) * (i % 13 == 12 && most[kind / 2] < 40000 ? 9 : 1);
-      if (at + size > 2000000) at = 0;
-      spans[i] = (struct asl_run){at, at + size};
-      at += size;
-    }
-    check(asl_digests(data, 2000000, spans, count, out, sizeof out) == (int64_t)count, "many digests", "count");
-    for (uint64_t i = 0; i < count; i++) {
-      check(asl_digests(data, 2000000, spans + i, 1, alone, 32) == 1 && !memcmp(alone, out + 32 * i, 32), "many digests", "digest");
-    }
-  }
-  free(data);
-  free(lengths);
-}
-
 static void sink(void) {
   uint8_t *data = noise(300000, 2), out[32], *back = malloc(400000);
   struct asl_run spans[200];
@@ -209,7 +185,6 @@ static void making(void) {
 static void *all(void *nothing) {
   for (unsigned i = 0; i < 20; i++) {
     digests();
-    many_digests();
     sink();
     look_up();
     merging();
