@@ -41,10 +41,11 @@ def status(error: AslError) -> int:
 
 
 def answer(error: AslError, headers: Mapping[str, str] | None = None) -> Response:
-    """The answer for ERROR. Its fields that begin with "header_" become headers."""
+    """The answer for ERROR. Its fields that begin with "header_" become headers; so does the reason, since HEAD has no body to say it."""
     code = status(error)
     fields = {key: value for key, value in error.document().items() if not key.startswith("header_")}
     added = {key[7:].replace("_", "-"): str(value) for key, value in error.fields.items() if key.startswith("header_")}
+    added["Asl-Reason"] = error.reason
     if code == 401:
         added["WWW-Authenticate"] = "Bearer"
     if code == 503:

@@ -4,7 +4,8 @@
 
 A connection adds bytes at the offset where it believes the file ends, as long as it is its turn. Whoever asks for the offset, or begins
 to send, takes the turn from whoever had it, in any process: so what a cut connection still had on the way cannot come in behind an
-offset that was told, and be sent twice. A stalled connection hinders nobody, and two of them never mix their bytes.
+offset that was told, and be sent twice. A stalled connection hinders nobody, and two of them never mix their bytes. While what is whole
+is checked and published, whoever asks is told to come again (BUSY): waiting here would take a thread from the others.
 What belongs to different tokens is kept apart: nobody can spoil what another sends. A file that nobody adds to for two days is swept.
 """
 
@@ -24,6 +25,15 @@ FORGOTTEN = 2 * 86400
 _PIECE = 1024 * 1024
 # Beside each upload: 16 random bytes that say who may add to it.
 _TURN = ".turn"
+
+
+def _lock(fd: int) -> None:
+    """Lock the open upload now. Raises Unavailable (BUSY) when somebody else has it: so large a file is published in a second or more."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        what = "another connection is at work on this upload"
+        raise Unavailable(what, reason="BUSY", hint="ask again for the offset in a moment") from error
 
 
 def _take_turn(path: str) -> bytes:
@@ -70,7 +80,7 @@ class Spool:
         return os.path.join(self.folder, f"{kind}-{owner}-{name}")
 
     def offset(self, path: str) -> int:
-        """How many bytes of the upload are there. Whoever was adding to it is too late from here on."""
+        """How many bytes of the upload are there. Whoever was adding to it is too late from here on. Raises Unavailable (BUSY)."""
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -78,7 +88,7 @@ class Spool:
         except OSError as error:
             raise failure("cannot look at the upload", error) from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)  # let go when it is closed
+            _lock(fd)  # let go when it is closed
             _take_turn(path)
             return os.fstat(fd).st_size
         except OSError as error:
@@ -109,7 +119,8 @@ class Spool:
 
 
 class Upload:
-    """One connection that adds to an upload from OFFSET on. Blocking: to be used in threads, one at a time."""
+    """One connection that adds to an upload from OFFSET on. Blocking: to be used in threads, one at a time. Raises Conflict
+    (UPLOAD_OFFSET), Unavailable (BUSY)."""
 
     def __init__(self, path: str, offset: int) -> None:
         self.path, self.at = path, offset
@@ -121,7 +132,7 @@ class Upload:
         except OSError as error:
             raise failure("cannot keep the upload", error) from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            _lock(self._fd)
             try:
                 named = _named(self._fd, path)
                 end = os.fstat(self._fd).st_size if named else 0

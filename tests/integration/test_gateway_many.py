@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import http.client
 import json
 import os
@@ -15,6 +17,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +25,13 @@ import pytest
 from integration.support import Machine, number
 from rig.gateway import Replica, Site, running
 
+from asl import tokens
 from asl.backends.gateway import MOST_DIGESTS, Gateway
 from asl.backends.https import Connections, Remote
 from asl.formats import recipe as recipes
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT, TAG_RECIPE
 from asl.formats.snapshot import About, Manifest, SourceRoot
-from asl.store import open_store
+from asl.store import init_store, open_store, open_writer
 from asl.store.remote import RemoteWriter
 
 WRITERS, ROUNDS = 8, number("ASL_ROUNDS", 3)
@@ -52,6 +56,32 @@ def commit(opened: RemoteWriter, text: str) -> int:
     manifest = opened.put(Manifest((SourceRoot("stream", "recipe", recipe, len(text)),), {"average": 1}).encode(), TAG_MANIFEST)
     receipt = opened.put(b'{"format":"asl-receipt","text":"%s"}' % text.encode(), TAG_RECEIPT)
     return opened.seal_snapshot(About("rescue-domain", manifest, receipt, (f"stream:{text}",), sealed=1)).id
+
+
+def test_an_upload_that_is_being_finished_is_busy_and_nobody_waits_for_it(gateway: tuple[Site, Replica], tmp_path: Path) -> None:
+    """The lock is held as while a whole block is checked and published. The client backs off, and comes to the end by itself."""
+    site, replica = gateway
+    init_store(str(tmp_path / "store"))
+    with open_writer(str(tmp_path / "store")) as local:
+        local.put(random.Random(11).randbytes(1 << 20))
+        local.commit()
+    (block,) = [path.read_bytes() for path in (tmp_path / "store" / "blocks").rglob("*") if path.is_file()]
+    name, token = hashlib.sha256(block).hexdigest(), site.token_file("busy", "add")
+    path, headers = f"/v1/rescue-domain/blocks/{name}", {"Authorization": f"Bearer {token.read_text()}"}
+    upload = site.place / ".uploads" / f"rescue-domain-blocks-{tokens.read(token.read_text()).id}-{name}"
+    upload.write_bytes(block[:1000])
+    remote = Remote(replica.url, "rescue-domain", str(token), str(site.certificate), silence=5.0)
+    with upload.open("rb") as held, ThreadPoolExecutor(1) as beside:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        asked = Connections(remote).request("HEAD", path, b"", headers)
+        assert (asked.status, asked.headers["asl-reason"]) == (503, "BUSY") and int(asked.headers["retry-after"]) > 0
+        put = Connections(remote).request("PUT", path, block[1000:], {**headers, "Upload-Offset": "1000"})
+        assert (put.status, json.loads(put.body)["reason"]) == (503, "BUSY")
+        sending = beside.submit(Gateway(remote).put, "blocks", bytes.fromhex(name), block)
+        while replica.log.read_text().count('"status": 503') < 3:
+            assert not sending.done(), sending.result()
+        fcntl.flock(held, fcntl.LOCK_UN)
+        assert sending.result() == len(block) - 1000, "it went on where it stopped"
 
 
 def test_eight_writers_commit_at_once(gateway: tuple[Site, Replica], tmp_path: Path) -> None:

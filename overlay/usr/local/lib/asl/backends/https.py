@@ -215,8 +215,10 @@ def problem(found: Answer, what: str) -> AslError:
         value: dict[str, Any] = json.loads(found.body)
         error, reason, hint = str(value.pop("error")), str(value.pop("reason")), value.pop("hint", None)
     except (ValueError, KeyError, AttributeError, TypeError):
-        value, reason, hint = {}, "GATEWAY", "check what stands between here and the gateway"
+        value, reason, hint = {}, found.headers.get("asl-reason", "GATEWAY"), "check what stands between here and the gateway"
         error = f"{what} was answered with {found.status}, and not by an asl-gateway"
+        if reason != "GATEWAY":  # to HEAD, which has no body
+            error, hint = f"{what} was answered with {found.status} ({reason})", "run the same again"
     family = _FAMILIES.get(found.status, Unavailable)
     fields = {key: each for key, each in value.items() if key.isidentifier() and key not in ("message", "reason", "hint")}
     return family(f"the gateway refuses: {error}" if value or hint or reason != "GATEWAY" else error, reason=reason, hint=hint, **fields)
