@@ -25,6 +25,9 @@ MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 # What an error may tell besides its sentence, its reason and its hint. Modules return it as C(details).
 DETAILS = ("argv", "block", "device", "members", "peer", "place", "promise", "root", "stdout", "tool")
 
+# What is told of the first of a list: where it is, what it is, why.
+FIRST = ("source", "path", "what", "where", "why")
+
 # What the action plugins of the collection say to the modules; not for playbooks.
 INTERNAL_SPEC: dict[str, t.Any] = {"_bundle": {"type": "path"}, "_digest": {"type": "str"}, "_root": {"type": "path"}}
 ENGINE_SPEC: dict[str, t.Any] = {"settings": {"type": "dict", "default": {}}, "store": {"type": "str"}, **INTERNAL_SPEC}
@@ -150,6 +153,22 @@ def settings(module: AnsibleModule) -> list[str]:
 def store(module: AnsibleModule) -> list[str]:
     """O(store) as the tools take it."""
     return ["--store", module.params["store"]] if module.params["store"] else []
+
+
+def counted(found: dict[str, t.Any], name: str) -> int:
+    """How many there are in the list ``name`` of a document, listed or not."""
+    return len(found.get(name) or []) + int(found.get(f"{name}_omitted") or 0)
+
+
+def first_of(found: Sequence[dict[str, t.Any]]) -> str:
+    """The first of a list of losses, damages or differences, in words; empty where there is none."""
+    return ": ".join(str(found[0][key]) for key in FIRST if found[0].get(key)) if found else ""
+
+
+def warn_of_losses(module: AnsibleModule, result: dict[str, t.Any]) -> None:
+    """Say how many losses a result has, and the first; nothing where there are none."""
+    if result.get("losses"):
+        module.warn(f"{counted(result, 'losses')} losses, the first is {first_of(result['losses'])}")
 
 
 def plain(value: t.Any) -> str:

@@ -329,7 +329,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.asl.rescue.plugins.module_utils._request import REQUEST_SPEC, request
-from ansible_collections.asl.rescue.plugins.module_utils._tool import ToolError, Tools, finish, tools
+from ansible_collections.asl.rescue.plugins.module_utils._tool import ToolError, Tools, finish, tools, warn_of_losses
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "wait": {"type": "bool", "default": True},
@@ -378,10 +378,7 @@ def outcome(module: AnsibleModule, document: dict[str, t.Any]) -> dict[str, t.An
     if failed({**document, "result": result}):
         message = result.pop("error", None) or "the intake job ended without saying why"
         raise ToolError(f"{', '.join(module.params['sources'])}: {message}", **{**found, **result})
-    losses = result.get("losses") or []
-    if losses:
-        first = ": ".join(str(losses[0].get(key)) for key in ("what", "where", "why") if losses[0].get(key))
-        module.warn(f"{len(losses) + result.get('losses_omitted', 0)} losses, the first is {first}")
+    warn_of_losses(module, result)
     return {**found, **result, "changed": bool(result.get("changed"))}
 
 

@@ -224,7 +224,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.asl.rescue.plugins.module_utils._tool import ENGINE_SPEC, finish, settings, store, tools
+from ansible_collections.asl.rescue.plugins.module_utils._tool import ENGINE_SPEC, finish, settings, store, tools, warn_of_losses
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "snapshot": {"type": "str", "required": True},
@@ -254,10 +254,7 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
     with tools(module, carried=True) as tool:
         result = tool.run("asl-admin", "restore", *settings(module), *store(module), *arguments(module))
     result.pop("dry_run", None)
-    losses = result.get("losses") or []
-    if losses:
-        first = ": ".join(str(losses[0].get(key)) for key in ("what", "where", "why") if losses[0].get(key))
-        module.warn(f"{len(losses) + result.get('losses_omitted', 0)} losses, the first is {first}")
+    warn_of_losses(module, result)
     if module._diff:
         lines = [f"{each['what']} {each['path']}\n" for each in result["changes"]]
         lines += [f"and {result['changes_omitted']} more\n"] if result["changes_omitted"] else []

@@ -229,7 +229,16 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.asl.rescue.plugins.module_utils._tool import ENGINE_SPEC, ToolError, finish, settings, store, tools
+from ansible_collections.asl.rescue.plugins.module_utils._tool import (
+    ENGINE_SPEC,
+    ToolError,
+    counted,
+    finish,
+    first_of,
+    settings,
+    store,
+    tools,
+)
 
 ARGUMENT_SPEC: dict[str, t.Any] = {
     "snapshot": {"type": "str"},
@@ -263,13 +272,13 @@ def work(module: AnsibleModule) -> dict[str, t.Any]:
             raise damaged(result, f"snapshot {snapshot}" if snapshot else "the store")
         raise silent(result) if result["not_compared_damaged"] else differs(result)
     if lists.get("not_compared"):
-        module.warn(f"{counted(lists, 'not_compared')} could not be compared, the first is {first(lists['not_compared'])}")
+        module.warn(f"{counted(lists, 'not_compared')} could not be compared, the first is {first_of(lists['not_compared'])}")
     return result
 
 
 def damaged(result: dict[str, t.Any], what: str) -> ToolError:
     """The failure that names the first damage."""
-    message = f"{what} is damaged in {counted(result, 'damaged')} places, the first is {first(result['damaged'])}"
+    message = f"{what} is damaged in {counted(result, 'damaged')} places, the first is {first_of(result['damaged'])}"
     return ToolError(message, **{**result, "reason": "DAMAGED", "hint": HINT_DAMAGED})
 
 
@@ -279,7 +288,7 @@ def silent(result: dict[str, t.Any]) -> ToolError:
     found = [each for each in result["not_compared"] if each["what"] == "damaged"]
     message = f"the store {store} is damaged and cannot say what was there in {result['not_compared_damaged']} places"
     if found:  # it may lie beyond what is listed
-        message += f", the first is {first(found)}"
+        message += f", the first is {first_of(found)}"
     if result["differences"]:
         message += f"; besides, {differences(result)}"
     return ToolError(message, **{**result, "reason": "DAMAGED", "hint": HINT_DAMAGED})
@@ -293,17 +302,7 @@ def differs(result: dict[str, t.Any]) -> ToolError:
 
 def differences(result: dict[str, t.Any]) -> str:
     """How many there are, and the first."""
-    return f"the source is not as it was in {counted(result, 'differences')} places, the first is {first(result['differences'])}"
-
-
-def counted(result: dict[str, t.Any], name: str) -> int:
-    """How many there are, listed or not."""
-    return len(result[name]) + int(result[f"{name}_omitted"])
-
-
-def first(found: list[dict[str, t.Any]]) -> str:
-    """The first of a list, in words."""
-    return ": ".join(str(found[0].get(key)) for key in ("source", "path", "what", "why") if found[:1] and found[0].get(key))
+    return f"the source is not as it was in {counted(result, 'differences')} places, the first is {first_of(result['differences'])}"
 
 
 def main() -> t.NoReturn:

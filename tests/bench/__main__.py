@@ -52,22 +52,42 @@ def measured(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     sizes = data.QUICK if args.quick else data.FULL
     print(f"data: {folder}", flush=True)
     runner = Runner(folder, data.make(folder, sizes, data.archive()), lambda line: print(line, flush=True))
-    rounds, longest = 0, 0.0
-    while rounds < (1 if args.quick else args.rounds) and time.monotonic() - began + longest < 60 * args.minutes:
-        started = time.monotonic()
-        runner.round(rounds, args.only or list(TOOLS))
-        rounds, longest = rounds + 1, max(longest, time.monotonic() - started)
-    further = {} if args.only else {name: measure(folder / name, args.quick) for name, measure in FURTHER.items()}
-    if further:
-        print(json.dumps(further), flush=True)
+    document: dict[str, Any] = {
+        "format": "asl-bench", "version": 1, "machine": found, "rounds": 0, "quick": args.quick,
+        "versions": {name: tool.version() for name, tool in TOOLS.items()}, "difference_of_second_machine": runner.difference,
+        "further": {}, "failed": None,
+    }  # fmt: skip
+    try:
+        work(args, folder, runner, document, began)
+    except Exception as error:  # whatever it is, an hour of figures is not thrown away for it
+        document["failed"] = f"{type(error).__name__}: {error}"
     found["load_after"] = round(os.getloadavg()[0], 2)
     table = report.rows(runner.results)
-    return {
-        "format": "asl-bench", "version": 1, "machine": found, "rounds": rounds, "quick": args.quick,
-        "seconds": round(time.monotonic() - began), "versions": {name: tool.version() for name, tool in TOOLS.items()},
-        "difference_of_second_machine": runner.difference, "rows": table, "ratios": report.ratios(table),
-        "further": further,
-    }  # fmt: skip
+    return {**document, "seconds": round(time.monotonic() - began), "rows": table, "ratios": report.ratios(table)}
+
+
+def work(args: argparse.Namespace, folder: Path, runner: Runner, document: dict[str, Any], began: float) -> None:
+    """The rounds and what else is measured; what is there so far stands in the results of RUNNER and in DOCUMENT at any time."""
+    longest = 0.0
+    while document["rounds"] < (1 if args.quick else args.rounds) and time.monotonic() - began + longest < 60 * args.minutes:
+        started = time.monotonic()
+        runner.round(document["rounds"], args.only or list(TOOLS))
+        document["rounds"], longest = document["rounds"] + 1, max(longest, time.monotonic() - started)
+    for name, measure in ({} if args.only else FURTHER).items():
+        document["further"][name] = measure(folder / name, args.quick)
+        print(json.dumps(document["further"]), flush=True)
+
+
+def write(document: dict[str, Any], out: Path) -> None:
+    """Print the table, and write OUT.json, .txt and .png."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    table, where = report.text(document["rows"]), document["machine"]
+    print(f"\n{table}\n")
+    out.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+    out.with_suffix(".txt").write_text(table + "\n")
+    caption = f"{where['cores']} cores of {where['processor']}, tmpfs to tmpfs, median of {document['rounds']}; load {where['load_before']}"
+    report.plot(document["rows"], out.with_suffix(".png"), caption)
+    print(f"written: {out}.json, .txt, .png; {document['seconds']} s in all")
 
 
 def main() -> int:
@@ -88,14 +108,11 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    table, where = report.text(document["rows"]), document["machine"]
-    print(f"\n{table}\n")
-    args.out.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
-    args.out.with_suffix(".txt").write_text(table + "\n")
-    caption = f"{where['cores']} cores of {where['processor']}, tmpfs to tmpfs, median of {document['rounds']}; load {where['load_before']}"
-    report.plot(document["rows"], args.out.with_suffix(".png"), caption)
-    print(f"written: {args.out}.json, .txt, .png; {document['seconds']} s in all")
+    if document["rows"]:
+        write(document, args.out)
+    if document["failed"]:
+        print(f"bench: a part failed, and what was measured before it is all there is: {document['failed']}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from rig.process import RigError
 
@@ -81,17 +81,18 @@ class Runner:
         tool = TOOLS[name](folder, packed=scenario.packed)
         before = measure.stored(tool.store)
         for step in scenario.steps:
-            if step == "verify" and not tool.can_verify:
-                continue
             cost = self._step(tool, step, scenario)
+            if cost is None:
+                continue
+            now = measure.stored(tool.store)
             self.say(f"{job(scenario, step):34s} {name:8s} {cost.wall:8.2f} s  {cost.cpu:8.2f} CPU s  {cost.peak >> 20:6d} MiB")
             self.results.costs[job(scenario, step), name].append(cost)
-            now = measure.stored(tool.store)
             self.results.added[job(scenario, step), name] = now - before
             before = now
         shutil.rmtree(folder)
 
-    def _step(self, tool: Tool, step: str, scenario: Scenario) -> Cost:
+    def _step(self, tool: Tool, step: str, scenario: Scenario) -> Optional[Cost]:
+        """Do STEP; None where TOOL cannot."""
         source = self.sources[scenario.source]
         if step == "verify":
             return tool.verify()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Optional
 
@@ -16,11 +17,10 @@ from bench.measure import Cost, cost
 BIN = Path(__file__).resolve().parents[2] / "overlay" / "usr" / "local" / "bin"
 
 
-class Tool:
+class Tool(ABC):
     """A tool with one store in FOLDER, empty at first. PACKED: with the tool's usual compression, else with none."""
 
     name = ""
-    can_verify, can_be_plain = True, True
 
     def __init__(self, folder: Path, *, packed: bool) -> None:
         self.folder, self.packed = folder, packed
@@ -30,6 +30,7 @@ class Tool:
         self.taken = 0
         self.init()
 
+    @abstractmethod
     def init(self) -> None:
         """Make the store."""
 
@@ -37,22 +38,22 @@ class Tool:
         """Run ARGV and measure."""
         return cost(argv, self.env, cwd, scratch=self.scratch)
 
+    @abstractmethod
     def backup(self, source: Path, *, again: bool = False) -> Cost:
         """Store SOURCE. AGAIN: read everything, also what looks unchanged."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restore(self, target: Path, source: Path) -> Cost:
         """Write what was stored last, which came from SOURCE, below TARGET, which is not there yet."""
-        raise NotImplementedError
 
-    def verify(self) -> Cost:
-        """Read everything that is stored and hold it against its digests."""
-        raise NotImplementedError
+    @abstractmethod
+    def verify(self) -> Optional[Cost]:
+        """Read everything that is stored and hold it against its digests; None for a tool that cannot."""
 
     @staticmethod
+    @abstractmethod
     def version() -> str:
         """As the tool says it."""
-        raise NotImplementedError
 
 
 class Asl(Tool):
@@ -137,7 +138,6 @@ class Casync(Tool):
     """casync: chunks of the same sizes as this engine's, always compressed (zstd), a file each. It reads everything each time."""
 
     name = "casync"
-    can_verify, can_be_plain = False, False
 
     def init(self) -> None:
         self.store.mkdir()
@@ -151,6 +151,9 @@ class Casync(Tool):
 
     def restore(self, target: Path, source: Path) -> Cost:
         return self.cost("casync", "extract", f"--store={self.store}", self._index(source), str(target))
+
+    def verify(self) -> None:
+        return None
 
     @staticmethod
     def version() -> str:

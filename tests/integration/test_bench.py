@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from bench import __main__ as bench
 from bench import data, report
-from bench.jobs import SCENARIOS, Runner, job
+from bench.jobs import SCENARIOS, Runner, Scenario, job
 from bench.tools import TOOLS
 
 TINY = data.Sizes((), image=48, deleted=2, small=200, noise=1)
@@ -64,3 +68,30 @@ def test_every_tool_does_every_step_and_the_report_has_it(sources: dict[str, Pat
     report.plot(table, tmp_path / "plot.png", "tiny")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert len(said) == len(table)
+
+
+class Shortest(Runner):
+    """One job, by this engine alone."""
+
+    def round(self, number: int, names: Sequence[str], scenarios: Sequence[Scenario] = SCENARIOS) -> None:
+        super().round(number, ["asl"], SCENARIOS[-1:])
+
+
+def test_what_was_measured_is_written_also_when_a_later_part_fails(
+    sources: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(folder: Path, quick: bool) -> dict[str, Any]:
+        raise AssertionError("the gateway did not come up")
+
+    monkeypatch.setattr(bench, "Runner", Shortest)
+    monkeypatch.setattr(data, "archive", lambda: sources["root"].parents[1] / "root.tar")
+    monkeypatch.setattr(data, "QUICK", TINY)
+    monkeypatch.setattr(bench, "FURTHER", {"short": lambda folder, quick: {"seconds": 1}, "remote": broken})
+    monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--folder", str(tmp_path), "--out", str(tmp_path / "out/bench")])
+    assert bench.main() == 1
+    assert "the gateway did not come up" in capsys.readouterr().err
+    written = json.loads((tmp_path / "out/bench.json").read_text())
+    assert [row["job"] for row in written["rows"]] == [job(SCENARIOS[-1], "first")]
+    assert (written["rounds"], written["further"]) == (1, {"short": {"seconds": 1}})
+    assert "the gateway did not come up" in written["failed"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["bench.json", "bench.png", "bench.txt"]

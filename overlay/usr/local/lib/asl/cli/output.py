@@ -7,9 +7,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional, TypeVar
 
 from asl.cli.context import Context
+
+Each = TypeVar("Each")
 
 LOSSES_SHOWN = 20
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -59,15 +61,32 @@ def fields(pairs: Sequence[tuple[str, object]]) -> str:
     return "\n".join(f"{name.ljust(width)}  {printable(value)}" for name, value in shown)
 
 
+def first_of(
+    found: Sequence[Each], line: Callable[[Each], str], omitted: int = 0, *, head: str = "", shown: int = LOSSES_SHOWN
+) -> list[str]:
+    """A LINE, behind HEAD, for each of the first SHOWN in FOUND, and one that says how many more there are; OMITTED of them are not in
+    FOUND."""
+    return [*(head + line(each) for each in found[:shown]), *rest(len(found) + omitted - min(len(found), shown))]
+
+
+def rest(more: int) -> list[str]:
+    """The line that says how MANY more there are than were shown; none where there are none."""
+    return [f"… and {more} more: --json lists them"] if more > 0 else []
+
+
+def lost_place(each: Mapping[str, Any]) -> str:
+    """What is lost, and where, as verify and heal have it: snapshot, source and path, kind, and bytes where it is content."""
+    place = f" bytes {each['offset']} to {each['offset'] + each['length'] - 1}" if "length" in each else ""
+    where = f"{each['source']} {os.fsdecode(each['path'])}".strip() or "the snapshot itself"
+    return f"snapshot {each['snapshot']}: {printable(where)}: {each['what']}{place}"
+
+
 def losses_text(losses: Sequence[Mapping[str, str]], omitted: int = 0) -> str:
     """The losses, the first of them one a line."""
     if not losses:
         return ""
-    lines = [f"{len(losses) + omitted} losses:"]
-    lines += [f"  {loss['what']:<12} {printable(loss['where'])}  ({printable(loss['why'])})" for loss in losses[:LOSSES_SHOWN]]
-    if len(losses) + omitted > LOSSES_SHOWN:
-        lines.append(f"  … and {len(losses) + omitted - LOSSES_SHOWN} more: --json lists them, and so does the receipt")
-    return "\n".join(lines)
+    lines = first_of(losses, lambda loss: f"{loss['what']:<12} {printable(loss['where'])}  ({printable(loss['why'])})", omitted)
+    return "\n  ".join([f"{len(losses) + omitted} losses:", *lines])
 
 
 def result_text(result: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
-from asl.cli.output import printable, size, table
+from asl.cli.output import printable, rest, size, table
 
 Document = Mapping[str, Any]
 DATASETS_SHOWN = 40
@@ -133,6 +133,5 @@ def _imported(pool: Document) -> str:
         locked = " (encrypted, no key)" if each["locked"] else ""
         rows.append((each["name"], each["type"] + locked, size(each["used"]), "  or  ".join(each["sources"])))
     lines += [f"  {line}" for line in table(rows, right=(2,)).splitlines()]
-    if len(found["datasets"]) > DATASETS_SHOWN:
-        lines.append(f"  … and {len(found['datasets']) - DATASETS_SHOWN} more: --json lists them")
+    lines += [f"  {line}" for line in rest(len(found["datasets"]) - DATASETS_SHOWN)]
     return "\n".join(lines)

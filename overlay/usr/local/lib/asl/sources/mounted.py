@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Optional
@@ -14,10 +15,10 @@ from asl.sources.guard import DEADLINE, Guard
 from asl.sources.tree import TreeSource
 
 
-class MountedTree(TreeSource):
+class MountedTree(TreeSource, ABC):
     """Mounted at /run/asl/mnt/PLACE. PLACE must be the same for the next run of this source, and of no other one.
 
-    A subclass says how to mount (`_mount`), and in `_check` what must hold before anything is touched."""
+    A subclass says how to mount, and what must hold before anything is touched."""
 
     kind = "fs"
 
@@ -49,11 +50,13 @@ class MountedTree(TreeSource):
         else:
             guard.abandon()
 
+    @abstractmethod
     def _check(self) -> None:
-        raise NotImplementedError
+        """Nothing is touched yet. Raises Refused."""
 
+    @abstractmethod
     def _mount(self, guard: Guard) -> None:
-        raise NotImplementedError
+        """Mount it read-only, with GUARD over whatever it lies on. Raises Refused, Unavailable."""
 
     def _unmount(self) -> bool:
         """Unmount whatever is at the mount point; False when something still uses it."""

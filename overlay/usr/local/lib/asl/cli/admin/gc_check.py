@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asl.cli import stores
-from asl.cli.output import fields, size, table
+from asl.cli.output import fields, rest, size, table
 from asl.cli.reading import ReadingLine, example
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def render(result: Mapping[str, Any]) -> str:
     for each in most[:SHOWN]:
         rows.append((each["block"][:16], size(each["size"]), each["artifacts"], size(each["bytes_reached"]), size(each["bytes_unreached"])))
     parts = [head, table(rows, right=(1, 2, 3, 4)) if most else ""]
-    if len(most) > SHOWN:
-        parts.append(f"… and {len(most) - SHOWN} more: --json lists them")
+    parts += rest(len(most) - SHOWN)
     return "\n".join([*(part for part in parts if part), "nothing was removed"])
 
 

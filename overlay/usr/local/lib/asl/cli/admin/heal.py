@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from asl.cli import stores
-from asl.cli.output import LOSSES_SHOWN, printable
+from asl.cli.output import first_of, lost_place
 from asl.cli.reading import ReadingLine, example
 from asl.errors import Usage
 
@@ -51,10 +51,4 @@ def render(result: Healed) -> str:
         f"{result.blocks} blocks were damaged: {result.blocks_healed} replaced, {result.artifacts_healed} artifacts of others taken in, "
         f"{result.artifacts_lost} lost"
     ]
-    for each in result.lost[:LOSSES_SHOWN]:
-        place = f" bytes {each['offset']} to {each['offset'] + each['length'] - 1}" if "length" in each else ""
-        where = f"{each['source']} {os.fsdecode(each['path'])}".strip() or "the snapshot itself"
-        lines.append(f"LOST snapshot {each['snapshot']}: {printable(where)}: {each['what']}{place}")
-    if len(result.lost) + result.lost_omitted > LOSSES_SHOWN:
-        lines.append(f"… and {len(result.lost) + result.lost_omitted - LOSSES_SHOWN} more: --json lists them")
-    return "\n".join(lines)
+    return "\n".join([*lines, *first_of(result.lost, lambda each: f"LOST {lost_place(each)}", result.lost_omitted)])

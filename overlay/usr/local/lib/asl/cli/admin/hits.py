@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asl.cli import parts
-from asl.cli.output import LOSSES_SHOWN, ProgressLine, duration, printable, size
+from asl.cli.output import ProgressLine, duration, first_of, printable, size
 from asl.cli.reading import example
 from asl.errors import Unavailable
 
@@ -70,16 +70,16 @@ def render(result: Mapping[str, Any]) -> str:
         lines.append(f"{name}{kind}: {size(each['bytes_unread'])} unread: {printable(str(told))}")
         if each["files"] is not None:
             lines[-1] += "".join(f"; {printable(each[key])}" for key in ("view", "why") if each[key])
-    for each in result["files"][:LOSSES_SHOWN]:
-        where = f"{each['volume']}: " if each["volume"] else ""
-        lines.append(f"HIT {where}{printable(each['path'])}: {_what(each)}")
-    total = len(result["files"]) + result["files_omitted"]
-    if total > LOSSES_SHOWN:
-        lines.append(f"… and {total - LOSSES_SHOWN} more: --json lists them")
+    lines += first_of(result["files"], _hit, result["files_omitted"])
     named = sum(each["bytes_hit"] for each in result["volumes"])
     rest = "" if named >= result["bytes_unread"] else "; the rest is free space, or what file systems keep for themselves"
     lines.append(f"{size(result['bytes_unread'])} unread, {size(named)} of it in files{rest}; {duration(result['seconds'])}")
     return "\n".join(lines)
+
+
+def _hit(each: Mapping[str, Any]) -> str:
+    where = f"{each['volume']}: " if each["volume"] else ""
+    return f"HIT {where}{printable(each['path'])}: {_what(each)}"
 
 
 def _what(each: Mapping[str, Any]) -> str:

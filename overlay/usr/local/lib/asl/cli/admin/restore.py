@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asl.cli import parts
 from asl.cli.context import Context
-from asl.cli.output import LOSSES_SHOWN, fields, losses_text, printable, size
+from asl.cli.output import fields, first_of, losses_text, printable, size
 from asl.errors import Usage
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def _changes_text(changes: Changes) -> list[str]:
     """The first names that would change."""
     if not changes:
         return ["all of it is there already"]
-    lines = [f"{each.what:10}  {printable(each.path)}" for each in changes.listed[:LOSSES_SHOWN]]
-    more = len(changes.listed) + changes.omitted - len(lines)
-    return [*lines, f"… and {more} more: --json lists them"] if more else lines
+    return first_of(changes.listed, lambda each: f"{each.what:10}  {printable(each.path)}", changes.omitted)
 
 
 def _text(document: dict[str, Any]) -> str:

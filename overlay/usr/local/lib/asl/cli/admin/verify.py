@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asl.cli import stores
-from asl.cli.output import LOSSES_SHOWN, duration, printable, size, table
+from asl.cli.output import duration, first_of, lost_place, printable, size, table
 from asl.cli.reading import SNAPSHOT, ReadingLine, example
 from asl.errors import Usage
 
@@ -83,10 +83,7 @@ def render_source(result: Mapping[str, Any]) -> str:
     lines = [f"snapshot {result['snapshot']} against its source; {duration(result['seconds'])}", table(rows, right=(2, 3, 4, 5))]
     lines += [f"note: {each['source']}: {printable(note)}" for each in result["sources"] for note in each["notes"]]
     for name, word in (("differences", ""), ("not_compared", "not compared: ")):
-        found, total = result[name], len(result[name]) + result[f"{name}_omitted"]
-        lines += [word + _finding(each) for each in found[:LOSSES_SHOWN]]
-        if total > LOSSES_SHOWN:
-            lines.append(f"… and {total - LOSSES_SHOWN} more: --json lists them")
+        lines += first_of(result[name], _finding, result[f"{name}_omitted"], head=word)
     return "\n".join([*lines, *_verdict(result)])
 
 
@@ -118,12 +115,7 @@ def render(result: Mapping[str, Any]) -> str:
     ]
     if result["artifacts_skipped"]:
         lines.append(f"a sample: {result['artifacts_skipped']} artifacts were not read, only looked up")
-    found, total = result["damaged"], len(result["damaged"]) + result["damaged_omitted"]
-    for each in found[:LOSSES_SHOWN]:
-        place = f" bytes {each['offset']} to {each['offset'] + each['length'] - 1}" if "length" in each else ""
-        where = f"{each['source']} {os.fsdecode(each['path'])}".strip() or "the snapshot itself"
-        lines.append(f"DAMAGED snapshot {each['snapshot']}: {printable(where)}: {each['what']}{place}: {printable(each['why'])}")
-    if total > LOSSES_SHOWN:
-        lines.append(f"… and {total - LOSSES_SHOWN} more: --json lists them")
-    lines.append("everything is as it was stored" if result["ok"] else f"{total} losses")
+    found, omitted = result["damaged"], result["damaged_omitted"]
+    lines += first_of(found, lambda each: f"DAMAGED {lost_place(each)}: {printable(each['why'])}", omitted)
+    lines.append("everything is as it was stored" if result["ok"] else f"{len(found) + omitted} losses")
     return "\n".join(lines)

@@ -8,13 +8,14 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from asl.cli import stores
-from asl.cli.output import duration, printable, size
+from asl.cli.output import duration, first_of, printable, size
 from asl.cli.reading import ReadingLine, example
 from asl.errors import Usage
 
 if TYPE_CHECKING:
     from asl.cli.context import Context
     from asl.store.check import CheckResult
+    from asl.store.check.findings import Fault
 
 HELP = "check every byte of a store and name each fault"
 SHOWN = 50
@@ -66,9 +67,7 @@ def render(result: CheckResult) -> str:
     """The faults, the notes, and what was checked."""
     lines = []
     for title, found in (("FAULT", result.faults), ("note", result.notes)):
-        lines += [f"{title} {each.object}: {printable(each.what)} [{each.reason}]" for each in found[:SHOWN]]
-        if len(found) > SHOWN:
-            lines.append(f"… and {len(found) - SHOWN} more: --json lists them")
+        lines += first_of(found, _fault, head=f"{title} ", shown=SHOWN)
     counts = result.counts
     lines.append(
         f"{counts.get('files', 0)} files, {size(counts.get('bytes', 0))}: {counts.get('blocks', 0)} blocks, "
@@ -79,3 +78,7 @@ def render(result: CheckResult) -> str:
     if not result.ok:
         lines.append("next: asl-admin verify names the files that are hit")
     return "\n".join(lines)
+
+
+def _fault(each: Fault) -> str:
+    return f"{each.object}: {printable(each.what)} [{each.reason}]"
