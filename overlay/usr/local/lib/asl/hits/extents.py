@@ -14,8 +14,8 @@ from __future__ import annotations
 import bisect
 import fcntl
 import struct
-from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 FS_IOC_FIEMAP = 0xC020660B
 BTRFS_IOC_TREE_SEARCH = 0xD0009411
@@ -24,8 +24,6 @@ _AT_ONCE = 512
 LAST, UNWRITTEN = 0x1, 0x800
 # Not known, not there yet, packed, encrypted, within metadata: only reading tells.
 STRANGE = 0x2 | 0x4 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400
-# Files of more pieces than this are read instead of being looked up.
-MOST = 1_000_000
 _SEARCH, _FOUND = struct.Struct("=QQQQQQQIII4x32x"), struct.Struct("=QQQII")
 _CHUNK_TREE, _CHUNK_OBJECT, _CHUNK_ITEM = 3, 256, 228
 _CHUNK, _STRIPE = struct.Struct("<QQQQIIIHH"), struct.Struct("<QQ16x")
@@ -41,11 +39,14 @@ class Extent(NamedTuple):
     length: int
 
 
-def extents(fd: int, size: int) -> Optional[list[Extent]]:
-    """Where the first SIZE bytes of the file FD lie, without holes and what reads as zeros; None where only reading tells.
+class OnlyReading(Exception):
+    """The file system does not say where a file lies."""
 
-    Raises OSError where its map cannot be read."""
-    found: list[Extent] = []
+
+def extents(fd: int, size: int) -> Iterator[Extent]:
+    """Where the first SIZE bytes of the file FD lie, without holes and what reads as zeros: asked for in batches until the last extent.
+
+    Raises OnlyReading where only reading tells, OSError where its map cannot be read."""
     at = 0
     while at < size:
         buffer = bytearray(_HEAD.size + _AT_ONCE * _EXTENT.size)
@@ -55,17 +56,18 @@ def extents(fd: int, size: int) -> Optional[list[Extent]]:
         before, last = at, not count
         for number in range(count):
             logical, physical, length, flags = _EXTENT.unpack_from(buffer, _HEAD.size + number * _EXTENT.size)
-            if flags & STRANGE or len(found) > MOST:
-                return None
+            if flags & STRANGE:
+                raise OnlyReading
             at, last = logical + length, last or bool(flags & LAST)
             if not flags & UNWRITTEN and logical < size:
-                found.append(Extent(logical, physical, min(length, size - logical)))
-        if last or at <= before:
+                yield Extent(logical, physical, min(length, size - logical))
+        if last:
             break
-    return found
+        if at <= before:
+            raise OnlyReading  # it gives the same ones again
 
 
-def holding(found: Sequence[Extent], missing: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def holding(found: Iterable[Extent], missing: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """(start, end) in the file of what lies in MISSING, which are (start, end) on the device, in order and apart."""
     ends, hit = [end for _start, end in missing], []
     for each in found:

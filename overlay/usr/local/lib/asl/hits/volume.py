@@ -16,7 +16,7 @@ from typing import Any, Optional
 
 from asl.errors import Refused, Unavailable
 from asl.formats import tree
-from asl.hits.extents import Chunks, extents, holding
+from asl.hits.extents import Chunks, OnlyReading, extents, holding
 from asl.sources import btrfs, several
 from asl.sources.base import shown
 from asl.sources.fs import FilesystemSource
@@ -122,13 +122,14 @@ class Volume(FilesystemSource):
         try:
             fd = os.open(self._inside(visit), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                place = extents(fd, os.fstat(fd).st_size)
+                hit = holding(extents(fd, os.fstat(fd).st_size), self._missing)
             finally:
                 os.close(fd)
+        except OnlyReading:
+            return  # its names are within its inode, which could be read
         except OSError as error:
             self.lose(NOT_LISTED, shown(visit.path), f"where it lies is not known: {error.strerror}")
             return
-        hit = holding(place or (), self._missing)
         if hit:
             self.lose(NOT_LISTED, shown(visit.path), f"{sum(end - start for start, end in hit)} bytes of its names could not be read")
 
@@ -146,22 +147,26 @@ class Volume(FilesystemSource):
 
     def _file(self, visit: Visit, chunks: Optional[Ranges]) -> None:
         """Where the file lies; where nobody can tell, and on btrfs (which may have a second copy), what reading it gives."""
-        place = None
-        try:
-            fd = visit.open()
-            try:
-                place = extents(fd, visit.entry.size) if chunks is None or chunks else None
-            finally:
-                os.close(fd)
-        except OSError:
-            place = None  # reading it says why
-        hit = holding(place, self._missing if chunks is None else chunks) if place is not None else []
-        if place is None or (hit and chunks is not None):
+        hit = self._hit(visit, chunks)
+        if hit is None or (hit and chunks is not None):
             for _piece in visit.pieces():
                 pass
             return
         for start, end in hit:
             self._range(shown(visit.path), start, end - start, "")
+
+    def _hit(self, visit: Visit, chunks: Optional[Ranges]) -> Optional[Ranges]:
+        """(start, end) in the file of what lies where the disk could not be read; None where only reading tells."""
+        if chunks is not None and not chunks:
+            return None
+        try:
+            fd = visit.open()
+            try:
+                return holding(extents(fd, visit.entry.size), self._missing if chunks is None else chunks)
+            finally:
+                os.close(fd)
+        except (OnlyReading, OSError):
+            return None  # reading it says why
 
     def lose(self, what: str, where: str, why: str) -> None:
         """What could not be read is a hit: a range of a file, or a name."""
