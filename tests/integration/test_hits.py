@@ -7,17 +7,20 @@ ASL_HITS is the number of bad ranges, ASL_SEED repeats a run.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import secrets
+import struct
 import subprocess
+import termios
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from integration.support import Machine, number
+from integration.support import BIN, Machine, number
 from rig import badsectors, loops
 from rig.process import run
 
@@ -186,13 +189,18 @@ def test_a_partition_of_a_disk_and_nothing_left_behind(tmp_path: Path, machine: 
     assert str(tmp_path) not in subprocess.run(["losetup", "--list"], check=True, capture_output=True, text=True).stdout
 
 
-def told_of(machine: Machine, image: Path) -> dict[str, Any]:
-    """What hits says of the file system in IMAGE, of which a range is missing."""
+def taken(machine: Machine, image: Path) -> Path:
+    """A store with the disk IMAGE, of which a range is missing."""
     bad = [(30 * MIB, 30 * MIB + 4096)]
     badsectors.mapfile(image.with_name("bad.map"), image.stat().st_size, bad)
     store = machine.init(image.with_name("store"))
     machine.intake(f"device:{image}", store, "--map", str(image.with_name("bad.map")), codes=(1,))
-    told = machine.run("asl-admin", "hits", "latest", "--store", str(store), codes=(0, 1)).document
+    return store
+
+
+def told_of(machine: Machine, image: Path) -> dict[str, Any]:
+    """What hits says of the file system in IMAGE."""
+    told = machine.run("asl-admin", "hits", "latest", "--store", str(taken(machine, image)), codes=(0, 1)).document
     (volume,) = told["volumes"]
     return dict(volume)
 
@@ -275,3 +283,42 @@ def test_a_journal_on_another_disk_is_left_alone(tmp_path: Path, machine: Machin
         run(["mkfs.ext4", "-q", "-b", "1024", "-O", "journal_dev", devices[1]])
         run(["mkfs.ext4", "-q", "-b", "1024", "-J", f"device={devices[1]}", devices[0]])
         assert told_of(machine, image)["view"] == NOT_REPLAYED
+
+
+def ext4(image: Path) -> Path:
+    """A small file system in IMAGE."""
+    run([*MAKE["ext4"], str(empty(image, 64))])
+    return image
+
+
+def test_an_image_of_another_size_is_not_looked_at(tmp_path: Path, machine: Machine) -> None:
+    image = ext4(tmp_path / "disk.img")
+    store = taken(machine, image)
+    words = ["hits", "latest", "--store", str(store), "--image"]
+    assert machine.run("asl-admin", *words, str(image), codes=(0,)).document["volumes"][0]["files"] is not None
+    with image.open("ab") as file:
+        file.write(bytes(512))
+    assert machine.run("asl-admin", *words, str(image), codes=(2,)).document["reason"] == "WRONG_IMAGE"
+
+
+def test_a_terminal_sees_how_far_it_is_and_then_nothing_of_it(tmp_path: Path, machine: Machine) -> None:
+    image = ext4(tmp_path / "disk.img")
+    store = taken(machine, image)
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, 300, 0, 0))
+    argv = [str(BIN / "asl-admin"), "hits", "latest", "--store", str(store)]
+    with open(ours, "rb", buffering=0) as terminal:
+        try:
+            done = subprocess.run(argv, env=machine.environment(), stdout=subprocess.PIPE, stderr=theirs, check=False)
+            assert done.returncode in (0, 1)
+        finally:
+            os.close(theirs)
+        drawn = b""
+        try:
+            while data := terminal.read(1 << 16):
+                drawn += data
+        except OSError:
+            pass  # a terminal that nobody writes to any more ends with EIO
+    assert f"device:{image}".encode() in drawn and drawn.endswith(b"\r\x1b[K")
+    silent = subprocess.run(argv, env=machine.environment(), capture_output=True, check=False)
+    assert not silent.stderr

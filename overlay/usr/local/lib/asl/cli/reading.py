@@ -31,13 +31,23 @@ class ReadingLine:
 
     def show(self, phase: str, done: int, total: int) -> None:
         """PHASE has come to DONE of TOTAL: bytes, but objects in the phases `segments` and `snapshots`; TOTAL 0 = not known."""
+        if self._due(phase):
+            self._line.draw(progress_text(phase, done, total, time.monotonic() - self._began))
+
+    def count(self, phase: str, files: int) -> None:
+        """PHASE has come to FILES, of nobody knows how many."""
+        if self._due(phase):
+            self._line.draw(f"{phase} · {files} files" if files else phase)
+
+    def _due(self, phase: str) -> bool:
+        """Whether it is time to draw: PHASE is another one, or the interval is over."""
         now = time.monotonic()
         if phase != self._phase:
             self._phase, self._began, self._next = phase, now, 0.0
         if now < self._next:
-            return
+            return False
         self._next = now + INTERVAL
-        self._line.draw(progress_text(phase, done, total, now - self._began))
+        return True
 
 
 def progress_text(phase: str, done: int, total: int, seconds: float) -> str:

@@ -36,7 +36,10 @@ class Disk:
         self._held = 0
 
     def missing(self) -> list[tuple[int, int]]:
-        """(start, end) in bytes of each range that cannot be given, neighbours joined: unread, or lost in the store."""
+        """(start, end) of each range that cannot be given, in bytes from the beginning of the disk, END not included: what was never
+        read, and what is lost in the store as far as its recipe tells (a chunk is not read for that). In order, apart, neighbours joined.
+
+        Reads the whole recipe. Raises what the store raises for anything but damage: Unavailable where it is gone."""
         found: list[tuple[int, int]] = []
         at = 0
         for each in recipe_ranges(self._store, self._root, self.size):

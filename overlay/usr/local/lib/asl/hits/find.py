@@ -9,12 +9,14 @@ on FAT all). What of that cannot be read is a hit too: a directory whose names a
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Optional
 
 from asl.deadline import in_child
-from asl.errors import AslError, Unavailable
+from asl.errors import AslError, Unavailable, Usage
 from asl.hits import view
 from asl.hits.disk import Disk
 from asl.hits.volume import Ranges, Volume, check_alone, has_checksums
@@ -25,6 +27,9 @@ LISTED = 10_000
 # One day: a disk with very many files, in a store on a slow disk.
 SECONDS = 86_400.0
 Progress = Callable[[str, int], None]
+# What the disks that there are have for a sector, in bytes.
+SECTORS = (512, 1024, 2048, 4096)
+_RESTORE = "name the file that asl-admin restore --file made of this snapshot, or leave --image out"
 
 
 def _volumes(path: str, sector: int) -> list[dict[str, Any]]:
@@ -33,6 +38,27 @@ def _volumes(path: str, sector: int) -> list[dict[str, Any]]:
     whole = {"number": 0, "start": 0, "size": seen["size"], "volume": seen["volume"]}
     found = seen["partitions"] if seen["table"] else [whole]
     return [{key: each[key] for key in ("number", "start", "size", "volume")} for each in found]
+
+
+def sector_of(details: Any) -> int:
+    """The sector size of a disk in bytes, out of the DETAILS of its source in a receipt; 512 where these do not tell."""
+    found = details.get("sector_size") if isinstance(details, dict) else None
+    return found if isinstance(found, int) and found in SECTORS else SECTORS[0]
+
+
+def check_image(path: str, spec: str, size: int) -> None:
+    """Raise Usage (WRONG_IMAGE) unless PATH is a file or a block device of SIZE bytes, as the disk SPEC has."""
+    try:
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+            raise Usage(f"{path} is neither a file nor a block device", reason="WRONG_IMAGE", hint=_RESTORE)
+        with open(path, "rb", buffering=0) as file:
+            there = file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise Usage(f"{path} cannot be opened: {error.strerror}", reason="WRONG_IMAGE", hint=_RESTORE) from error
+    if there != size:
+        what = f"{path} is not what {spec} was restored into: it has {there} bytes, and the snapshot {size}"
+        raise Usage(what, reason="WRONG_IMAGE", hint=_RESTORE)
 
 
 class Search:
@@ -96,6 +122,8 @@ class Search:
         omitted = 0
         for failing in ways:
             try:
+                if self._progress:
+                    self._progress(name, 0)
                 with self._shown(failing=failing) as path, view.as_device(path, start, size) as device:
                     seen = Volume(name, device, kind, missing, LISTED)
                     seen.find(lambda count: self._progress(name, count) if self._progress else None)
@@ -124,7 +152,10 @@ def _work(disk: Disk, spec: str, image: Optional[str], sector: int, progress: Op
 def find(disk: Disk, spec: str, *, image: Optional[str] = None, sector: int = 512, progress: Optional[Progress] = None) -> dict[str, Any]:
     """Which files of DISK (called SPEC) hold bytes that are missing: the document of `asl-admin hits --json`, without the snapshot.
 
-    IMAGE: a file that this disk was restored into, looked at instead of the snapshot itself. Raises Unavailable."""
+    IMAGE: a file or disk that this disk was restored into, looked at instead of the snapshot itself. SECTOR: see sector_of. PROGRESS(what
+    is looked at, how many files so far) is called in another process. Raises Unavailable; Usage where IMAGE is not of its size."""
+    if image is not None:
+        check_image(image, spec, disk.size)
     began = time.monotonic()
     outcome = in_child(lambda: _work(disk, spec, image, sector, progress), SECONDS)
     if outcome.error is not None:

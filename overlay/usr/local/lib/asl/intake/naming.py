@@ -12,7 +12,7 @@ from typing import Any
 
 from asl.errors import AslError
 from asl.hits.disk import Disk
-from asl.hits.find import find
+from asl.hits.find import find, sector_of
 from asl.intake.progress import Progress
 from asl.store import open_store
 
@@ -36,8 +36,7 @@ def _notes(result: dict[str, Any], number: int, source: dict[str, Any]) -> list[
     try:
         snapshot = open_store(result["store"]).find_snapshot(result["snapshot"])
         root = snapshot.manifest.sources[number - 1]
-        sector = source["details"].get("sector_size") or 512
-        found = find(Disk(snapshot.store, root.root, root.size), source["source"], sector=sector)
+        found = find(Disk(snapshot.store, root.root, root.size), source["source"], sector=sector_of(source["details"]))
     except AslError as error:
         return [f"the files that are hit are not named: {error}"]
     notes = []

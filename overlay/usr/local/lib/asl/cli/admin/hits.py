@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from asl.cli import parts
-from asl.cli.output import ProgressLine, duration, first_of, printable, size
-from asl.cli.reading import example
+from asl.cli.output import duration, first_of, printable, size
+from asl.cli.reading import ReadingLine, example
 from asl.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -23,39 +23,32 @@ HELP = "name the files that lie where a disk could not be read"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parts.add_arguments(parser)
-    parser.add_argument("--image", metavar="FILE", help="a file this disk was restored into: looked at where the system has no FUSE")
+    parser.add_argument("--image", metavar="FILE", help="what this disk was restored into: looked at where the system has no FUSE")
     example(parser, "asl-admin hits latest --source device:/dev/sda --store /mnt/asl/local")
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """Name them. 0: no file is hit, 1: some are, or could not be looked for. Raises Unavailable, Usage."""
     from asl.hits.disk import Disk
-    from asl.hits.find import find
+    from asl.hits.find import find, sector_of
 
     if os.geteuid() != 0:
         raise Unavailable("file systems can be mounted by root only", reason="PERMISSION", hint="run this as root")
     part = parts.choose(args, context, parts.RECIPE)
-    line = ProgressLine(context)
-    try:
-        result = find(
-            Disk(part.snapshot.store, part.root.root, part.root.size), part.spec, image=args.image and os.path.abspath(args.image),
-            sector=sector_of(part.snapshot.receipt, part.number - 1),
-            progress=lambda name, count: line.draw(f"{printable(name)} · {count} files") if count % 1000 == 0 else None,
-        )  # fmt: skip
-    finally:
-        line.close()
+    sector, image = sector_of(details_of(part.snapshot.receipt, part.number - 1)), args.image and os.path.abspath(args.image)
+    with ReadingLine(context) as line:
+        line.count(part.spec, 0)  # drawn here as well: what another process draws is cleared only where this one drew something
+        result = find(Disk(part.snapshot.store, part.root.root, part.root.size), part.spec, image=image, sector=sector, progress=line.count)
     context.document({"snapshot": str(part.snapshot.id), "source": part.spec, **result})
     context.text(render(result))
     unknown = any(each["why"] and each["bytes_unread"] for each in result["volumes"])
     return 1 if result["files"] or unknown else 0
 
 
-def sector_of(receipt: Mapping[str, Any], number: int) -> int:
-    """The sector size in bytes that the receipt tells of its source NUMBER (from 0)."""
+def details_of(receipt: Mapping[str, Any], number: int) -> Any:
+    """What the receipt tells of its source NUMBER (from 0)."""
     sources = receipt.get("sources")
-    details = sources[number].get("details") if isinstance(sources, list) and number < len(sources) else None
-    found = details.get("sector_size") if isinstance(details, dict) else None
-    return found if isinstance(found, int) and found in (512, 1024, 2048, 4096) else 512
+    return sources[number].get("details") if isinstance(sources, list) and number < len(sources) else None
 
 
 def render(result: Mapping[str, Any]) -> str:
