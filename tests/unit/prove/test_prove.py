@@ -16,6 +16,7 @@ import pytest
 from unit.admin.support import Taken, text, tool
 from unit.prove.support import flip, key, rewrite, signers
 
+from asl import signing
 from asl.cli import main
 from asl.errors import Damaged
 from asl.formats import artifact, canonical, records
@@ -26,7 +27,7 @@ from asl.formats.snapshot import About
 from asl.intake.request import Request
 from asl.intake.run import run
 from asl.sources.media import Media
-from asl.store import init_store
+from asl.store import init_store, open_writer
 
 Capture = pytest.CaptureFixture[str]
 
@@ -342,3 +343,36 @@ def test_what_was_not_read_is_no_part_of_it(bench: Bench) -> None:
     code, document = bench.admin("prove", result["snapshot"])
     assert (code, document["unread"]) == (0, [{"source": f"device:{image}", "bytes": 0x600, "ranges": [[0x80000, 0x600]]}])
     assert "not read, and no part of it" in bench.told("prove", result["snapshot"])
+
+
+def test_no_verdict_speaks_of_all_bytes_where_some_were_never_read(bench: Bench) -> None:
+    """Whoever made the receipt: that of a gateway does not have the intake in it."""
+    image, rescued = bench.folder / "image", bench.folder / "map"
+    image.write_bytes(random.Random(1).randbytes(1 << 20))
+    rescued.write_text("0x0 + 1\n0x0 0x80000 +\n0x80000 0x600 -\n0x80600 0x7FA00 +\n")
+    made = run(Request((f"device:{image}",), str(bench.store), "d", media=Media(map=str(rescued))))
+    [own] = made["receipts"]
+    gateway = {**json.loads(own["text"]), "intake": None}
+    for name, receipt_text in (("own", own["text"].encode()), ("gateway", canonical.encode(gateway))):
+        receipt = bench.folder / name
+        receipt.write_bytes(receipt_text)
+        signature = signing.sign(receipt_text, str(bench.operator))
+        receipt.with_name(f"{name}.sig").write_text(signature)
+        given = ("--receipt", str(receipt), "--allowed-signers", str(bench.signers))
+        for words in ((), given[:2], given):
+            code, document = bench.admin("prove", made["snapshot"], *words)
+            assert (code, document["ok"], document["complete"]) == (0, True, False), document["sentence"]
+            assert document["unread"] == [{"source": f"device:{image}", "bytes": 0x600, "ranges": [[0x80000, 0x600]]}]
+            assert " FOR WHAT WAS READ: " in document["sentence"] and "1536 bytes of its sources were never read" in document["sentence"]
+    assert document["verdict"] == "proven"
+
+
+def test_files_that_were_lost_are_said_too(bench: Bench) -> None:
+    with open_writer(str(bench.store)) as writer:
+        about = writer.state.snapshots[-1].about
+        lossy = About(**{**vars(about), "losses": 2})
+        number = str(writer.seal_snapshot(lossy).id)
+    _code, document = bench.admin("prove", number)
+    assert (document["ok"], document["complete"], document["unread"]) == (True, False, [])
+    assert "2 losses of its intake are no part of it" in document["sentence"]
+    assert bench.prove()[1]["complete"] is True

@@ -16,7 +16,8 @@ is held against itself, and the verdict says so.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Optional
 
 from asl.backends.base import Reads
@@ -62,14 +63,15 @@ class Proof:
         if store is not None:
             self._stored(store)
         listed = [self._links.get(name, Link(name, NOT_CHECKED, "a link before it has to be mended first")) for name in ORDER]
-        verdict = self._verdict(listed)
-        snapshot, receipt = self._snapshot, self._receipt
+        verdict, unread, snapshot, receipt = self._verdict(listed), self._unread(), self._snapshot, self._receipt
+        lacking = self._lacking(unread)
         return {
-            "verdict": verdict, "ok": verdict != NOT_PROVEN, "sentence": self._sentence(verdict, listed), "store": self._place.location,
+            "verdict": verdict, "ok": verdict != NOT_PROVEN, "complete": verdict != NOT_PROVEN and not lacking,
+            "sentence": self._sentence(verdict, listed, lacking), "store": self._place.location,
             "snapshot": str(snapshot.id) if snapshot else str(receipt.snapshot) if receipt else None,
             "digest": snapshot.digest if snapshot else receipt.digest.hex() if receipt else None,
             "signer": self._witness.signer._asdict() if self._witness.signer else None,
-            "links": [each._asdict() for each in listed], "unread": self._unread(), **self._told,
+            "links": [each._asdict() for each in listed], "unread": unread, **self._told,
             "seconds": round(time.monotonic() - began, 3),
         }  # fmt: skip
 
@@ -159,30 +161,60 @@ class Proof:
         signer = self._witness.signer
         return PROVEN if signer is not None and signer.principal is not None else HOLDS
 
-    def _sentence(self, verdict: str, listed: list[Link]) -> str:
+    def _sentence(self, verdict: str, listed: list[Link], lacking: str) -> str:
         broken = [each for each in listed if each.status == BROKEN]
         if broken:
             more = f"; {len(broken) - 1} links more are broken" if len(broken) > 1 else ""
             return f"NOT PROVEN: the chain is broken at {broken[0].link}: {broken[0].what}{more}"
         assert self._snapshot is not None
         what = f"snapshot {self._snapshot.id} is, byte for byte, what its receipt says"
+        what, but = (f"{what}, but {lacking}", " FOR WHAT WAS READ") if lacking else (what, "")
         signer = self._witness.signer
         if verdict == PROVEN and signer is not None:
-            return f"PROVEN: {what}, signed by {signer.principal}"
+            return f"PROVEN{but}: {what}, signed by {signer.principal}"
         if signer is not None:
-            return f"HOLDS: {what}, signed with {signer.key}; whose that is was not asked (--allowed-signers)"
+            return f"HOLDS{but}: {what}, signed with {signer.key}; whose that is was not asked (--allowed-signers)"
         whose = "which nobody signed" if self._witness.given else "but that is the store's own word: no receipt from elsewhere was given"
-        return f"HOLDS: {what}, {whose}"
+        return f"HOLDS{but}: {what}, {whose}"
 
     def _unread(self) -> list[dict[str, Any]]:
-        """What is no part of the proof, for it was never read: of each source the bytes, and ranges where the receipt lists them."""
+        """What is no part of the proof, for it was never read: of each source the bytes, and ranges where the receipt lists them.
+
+        The bytes are those of the manifest: the receipt of a gateway says nothing of the intake."""
         found = []
-        for each in links.sources(self._receipt.intake if self._receipt else None):
-            if each.get("bytes_unread"):
-                told = each.get("map")
-                ranges = told.get("unread", []) if isinstance(told, dict) else []
-                found.append({"source": each.get("source"), "bytes": each["bytes_unread"], "ranges": ranges})
+        told = links.sources(self._intake())
+        for number, unread in enumerate(self._never_read(told)):
+            each = told[number] if number < len(told) else {}
+            known = each.get("map")
+            ranges = known.get("unread", []) if isinstance(known, dict) else []
+            if unread:
+                found.append({"source": each.get("source") or self._spec(number), "bytes": unread, "ranges": ranges})
         return found
+
+    def _intake(self) -> Optional[Mapping[str, Any]]:
+        """What is said of the intake: by the receipt at hand, else by the one in the store."""
+        if self._receipt is not None and self._receipt.intake is not None:
+            return self._receipt.intake
+        with suppress(AslError):  # the content says so
+            return self._snapshot.receipt if self._snapshot else None
+        return None
+
+    def _never_read(self, told: Sequence[Mapping[str, Any]]) -> list[int]:
+        if self._snapshot is not None:
+            with suppress(AslError):
+                return [each.unread for each in self._snapshot.manifest.sources]
+        return [each["bytes_unread"] if isinstance(each.get("bytes_unread"), int) else 0 for each in told]
+
+    def _spec(self, number: int) -> str:
+        specs = self._snapshot.about.sources if self._snapshot else ()
+        return specs[number] if number < len(specs) else ""
+
+    def _lacking(self, unread: Sequence[Mapping[str, Any]]) -> str:
+        """What the sources had and the snapshot has not, as a clause; empty where nothing is known to be missing."""
+        if unread:
+            return f"{sum(each['bytes'] for each in unread)} bytes of its sources were never read"
+        losses = self._snapshot.about.losses if self._snapshot else 0
+        return f"{losses} losses of its intake are no part of it" if losses else ""
 
 
 def _is_store(backend: Reads) -> bool:
@@ -196,7 +228,8 @@ def _is_store(backend: Reads) -> bool:
 def prove(place: Place, name: str, witness: Optional[Witness] = None, progress: Optional[Progress] = None) -> dict[str, Any]:
     """Prove the snapshot NAME of the store at PLACE: the document of `asl-admin prove --json`.
 
-    `verdict`: proven (and signed by somebody who is allowed to), holds (the chain does, nobody vouches for it), broken. `links`: each
+    `verdict`: proven (and signed by somebody who is allowed to), holds (the chain does, nobody vouches for it), broken. `complete`: all
+    that the sources had is in it; else `unread` and the receipt say what is not, and so does the sentence. `links`: each
     `link`, `status` (held, broken, absent, not_checked), `what`, `reason`. Damage is never an exception. Raises NotFound where there is
     no store or no such snapshot; Unavailable where something that is needed is not there, as ssh-keygen; Usage."""
     return Proof(place, name, witness or Witness(), progress).run()
