@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-from asl.backends.https import Remote
+from asl.backends.remote import Remote
 from asl.config import Peer as Named
 from asl.config import load_federation
 from asl.errors import Usage

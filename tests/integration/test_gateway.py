@@ -15,7 +15,8 @@ import pytest
 from integration.support import Machine, differences
 from rig.gateway import Replica, Site, running
 
-from asl.backends.https import Connections, Remote
+from asl.backends.https import Connections
+from asl.backends.remote import Remote
 
 BLOCK = "ab" * 32
 

@@ -15,7 +15,7 @@ from integration.support import Machine, number
 from rig import proxy
 from rig.gateway import Replica, Site, running
 
-from asl.backends.https import Remote
+from asl.backends.remote import Remote
 from asl.intake.request import Request
 from asl.intake.run import run
 

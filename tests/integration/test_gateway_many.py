@@ -27,7 +27,8 @@ from rig.gateway import Replica, Site, running
 
 from asl import tokens
 from asl.backends.gateway import MOST_DIGESTS, Gateway
-from asl.backends.https import Connections, Remote
+from asl.backends.https import Connections
+from asl.backends.remote import Remote
 from asl.formats import recipe as recipes
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT, TAG_RECIPE
 from asl.formats.snapshot import About, Manifest, SourceRoot

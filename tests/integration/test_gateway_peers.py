@@ -17,7 +17,7 @@ from integration.support import Machine, differences
 from rig.gateway import Replica, Site, environment, running
 
 from asl.backends.gateway import Gateway
-from asl.backends.https import Remote
+from asl.backends.remote import Remote
 from asl.errors import Unavailable
 from asl.store import open_store
 

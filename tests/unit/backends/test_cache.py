@@ -14,8 +14,9 @@ from typing import Optional
 import pytest
 
 from asl.backends import layout
-from asl.backends.cache import CachedReads, Plan
+from asl.backends.cache import CachedReads
 from asl.backends.posix import PosixReads
+from asl.backends.remote import Plan
 from asl.errors import Damaged
 from asl.names import Digest
 from asl.store import Store, init_store, open_writer, recovery

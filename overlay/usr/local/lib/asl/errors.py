@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import traceback
 from typing import Any, ClassVar, Optional
 
 
@@ -105,6 +104,8 @@ def as_asl_error(error: BaseException) -> AslError:
         return from_os_error(error)
     if isinstance(error, MemoryError):
         return AslError("there is not enough memory to go on", reason="NO_MEMORY", hint="free memory or lower --jobs")
+    import traceback  # not at each start: only for what nobody foresaw
+
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(os.path.dirname(where.filename))}/{os.path.basename(where.filename)}:{where.lineno}"
     what = f"a fault of the tool itself at {place}: {type(error).__name__}: {error}"

@@ -17,24 +17,16 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Optional, Union
+from typing import Optional, Union
 
 from asl.backends import layout
 from asl.backends.base import Reads
+from asl.backends.remote import Plan
 from asl.errors import NotFound
 
 # An object may take this part of the cache at most, or it would drive everything else out.
 _SHARE = 4
 _LOCKS = 16
-
-
-class Plan(NamedTuple):
-    """Where a cache lies, its bytes at most, and whether only what this very process has fetched may be taken from it: a proof that the
-    store has its bytes must not rest on copies."""
-
-    folder: str
-    size: int
-    fresh: bool = False
 
 
 class Cache:

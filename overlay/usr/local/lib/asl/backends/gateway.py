@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from asl.backends import layout
-from asl.backends.https import AGAIN, Answer, Connections, Lost, Remote, problem
+from asl.backends.https import AGAIN, Answer, Connections, Lost, problem
+from asl.backends.remote import Remote
 from asl.backends.secret import others_may_read
 from asl.endpoint import Unreachable
 from asl.errors import AslError, NotFound, Unavailable

@@ -18,41 +18,20 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from asl import endpoint
-from asl.backends.cache import Plan
+from asl.backends.remote import PATIENCE, Remote
 from asl.endpoint import Unreachable
 from asl.errors import AslError, Conflict, NotFound, Unavailable
 from asl.formats.artifact import Buffer
 
-# Seconds: until the first answer ever, so that a person who mistyped an address is told soon; and since the last one, so that a
-# gateway or its object store may restart in the middle of an intake.
-FIRST_PATIENCE, PATIENCE = 20.0, 900.0
-SILENCE = 60.0  # for one read or write on a connection
+FIRST_PATIENCE = 20.0  # seconds until the first answer ever, so that a person who mistyped an address is told soon
 PAUSE, LONGEST_PAUSE = 0.2, 8.0
 SLICE = 256 * 1024  # bytes handed to TLS at once: where 1.1 GB/s were measured over the loopback
-CONNECTIONS = 4
 AGAIN = (408, 429, 500, 502, 503, 504)
 _FAMILIES: Mapping[int, type[AslError]] = {404: NotFound, 409: Conflict, 412: Conflict}
-
-
-@dataclass(frozen=True)
-class Remote:
-    """How a gateway is reached. `token_file` holds the token and is read when it is needed; bandwidth in bytes a second, 0: no limit;
-    seconds of silence after which a connection is given up, and of patience since the last answer; `cache` keeps what is read."""
-
-    url: str
-    domain: str
-    token_file: Optional[str] = None
-    ca: Optional[str] = None
-    bandwidth: int = 0
-    connections: int = CONNECTIONS
-    silence: float = SILENCE
-    patience: float = PATIENCE
-    cache: Optional[Plan] = None
 
 
 class Answer(NamedTuple):

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Optional
 
 from asl import paths
-from asl.backends.cache import Plan
-from asl.backends.https import Remote
+from asl.backends.remote import Plan, Remote
 from asl.config import Config, Federation
 from asl.config import Peer as Named
 from asl.store import Peer, Reader, open_store

@@ -17,8 +17,8 @@ from typing import Optional
 
 from asl.backends import layout
 from asl.backends.base import Adds, Reads
-from asl.backends.https import Remote
 from asl.backends.posix import Posix, PosixReads
+from asl.backends.remote import Remote
 from asl.errors import Conflict, NotFound, Unavailable, Usage
 from asl.formats import log
 from asl.store import marker, recovery

@@ -9,7 +9,7 @@ from typing import Optional
 from asl.backends.base import Reads
 from asl.backends.cache import CachedReads
 from asl.backends.gateway import Gateway, GatewayReads
-from asl.backends.https import Remote
+from asl.backends.remote import Remote
 from asl.errors import Usage
 from asl.store.remote import BLOCK_SIZE, RemoteWriter
 

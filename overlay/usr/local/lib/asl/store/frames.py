@@ -13,9 +13,8 @@ import functools
 import itertools
 import os
 from collections import OrderedDict, deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 from asl.backends import layout
 from asl.backends.base import Reads
@@ -23,6 +22,9 @@ from asl.errors import Damaged, Unavailable, Unsupported
 from asl.formats import artifact, block
 from asl.kernel import Sink, Spans, zstd
 from asl.names import BlockID
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 # Plain bytes in a frame: large enough for a good ratio, small enough that one chunk costs a millisecond.
 FRAME = 1024 * 1024
@@ -46,6 +48,8 @@ class Compression(NamedTuple):
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
     """The threads that compress: one for all writers of the process."""
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(len(os.sched_getaffinity(0)), "asl-zstd")
 
 

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asl.errors import NotFound, Usage
-from asl.formats import receipt
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT
-from asl.formats.attestation import Attestation
 from asl.formats.snapshot import About, Manifest
 from asl.store import marker, recovery
-from asl.store.attest import attest
 from asl.store.reader import Reader
 from asl.store.state import Snapshot
+
+if TYPE_CHECKING:
+    from asl.formats.attestation import Attestation
 
 # A digest may be shortened to this many characters: fewer would be mistaken for an id too easily.
 SHORTEST_DIGEST = 8
@@ -50,10 +50,14 @@ class StoredSnapshot:
     @cached_property
     def receipt(self) -> dict[str, Any]:
         """When, where and how it was read. Raises Damaged."""
+        from asl.formats import receipt
+
         return receipt.decode(self.store.payload(self.about.receipt, TAG_RECEIPT))
 
     def attestation(self) -> Attestation:
         """What can be signed of it, with its receipt in it. Raises Damaged."""
+        from asl.store.attest import attest
+
         return attest(marker.check(self.store.backend), self.snapshot, self.receipt)
 
     def document(self) -> dict[str, Any]:

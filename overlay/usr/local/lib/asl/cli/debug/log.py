@@ -18,7 +18,7 @@ from asl.formats.snapshot import About
 from asl.names import reference_text
 
 if TYPE_CHECKING:
-    from asl.backends.https import Remote
+    from asl.backends.remote import Remote
     from asl.cli.context import Context
 
 HELP = "print the log, record by record"
