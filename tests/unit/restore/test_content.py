@@ -229,10 +229,10 @@ def test_what_must_not_be_overwritten_is_never_open_for_writing(shelf: Shelf, lo
 
 def test_the_first_difference_is_the_refusal(tmp_path: Path) -> None:
     class Counting(Shelf):
-        nodes = 0
+        asked = 0
 
         def payload(self, digest: bytes, type_tag: Optional[int] = None) -> bytes:
-            self.nodes += type_tag == TAG_RECIPE
+            self.asked += type_tag == TAG_RECIPE
             return super().payload(digest, type_tag)
 
     shelf, part = Counting(), bytes([7]) * 300_000
@@ -243,10 +243,10 @@ def test_the_first_difference_is_the_refusal(tmp_path: Path) -> None:
     with file.open("wb") as empty:
         empty.truncate(size)
     for ask in (restore_content, content_changes):
-        shelf.nodes = 0
+        shelf.asked = 0
         with pytest.raises(Refused):
             ask(shelf, digest, str(file), size=size)
-        assert 0 < shelf.nodes < 20
+        assert 0 < shelf.asked < 20
 
 
 def test_nobody_writes_any_more_when_pouring_has_failed(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from unit.restore.support import Shelf, link, symlink
 
 from asl.errors import AslError, Refused, Usage
 from asl.formats import recipe, tree
+from asl.formats.artifact import TAG_TREE
 from asl.formats.tree import Entry
 from asl.restore import content_changes, restore_content, restore_tree, tree_changes
 
@@ -46,7 +47,9 @@ def run(shelf: Shelf, root: bytes, back: Path, path: bytes = b"", *, overwrite: 
     done = restore_tree(shelf, root, path, str(back), overwrite=overwrite)
     assert predicted.listed == done.changes.listed
     assert not tree_changes(shelf, root, path, str(back))
+    before = state(back)
     again = restore_tree(shelf, root, path, str(back))  # nothing would change, so that nothing has to be allowed
+    assert state(back) == before, "what nobody consented to change is not touched"
     assert not again.changes and again.skipped == again.files == done.files
     return [tuple(each) for each in done.changes.listed]
 
@@ -128,6 +131,36 @@ def test_what_differs_is_named_and_mended(shelf: Shelf, back: Path, case: str) -
         tree_changes(shelf, root, b"", str(back))
     assert refused.value.reason == "DESTINATION_NOT_EMPTY"
     assert sorted(run(shelf, root, back)) == sorted(wanted)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_nobody_consented_to_stays_as_it_is(shelf: Shelf, back: Path, case: str) -> None:
+    root = sample(shelf)
+    restore_tree(shelf, root, b"", str(back))
+    CASES[case][0](back)
+    before = state(back)
+    with pytest.raises(Refused) as refused:
+        restore_tree(shelf, root, b"", str(back))
+    assert refused.value.reason == "DESTINATION_NOT_EMPTY" and state(back) == before
+
+
+def test_the_first_change_is_the_refusal(back: Path) -> None:
+    class Counting(Shelf):
+        asked = 0
+
+        def payload(self, digest: bytes, type_tag: Optional[int] = None) -> bytes:
+            self.asked += type_tag == TAG_TREE
+            return super().payload(digest, type_tag)
+
+    shelf = Counting()
+    root = shelf.root(*[shelf.directory(b"%02d" % n, shelf.file(b"f", b"%d" % n, **MINE), **MINE) for n in range(60)], **MINE)
+    restore_tree(shelf, root, b"", str(back))
+    (back / "01/f").unlink()
+    for ask in (tree_changes, restore_tree):
+        shelf.asked = 0
+        with pytest.raises(Refused):
+            ask(shelf, root, b"", str(back))
+        assert 0 < shelf.asked < 10
 
 
 @needs_root

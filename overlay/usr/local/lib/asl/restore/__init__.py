@@ -8,7 +8,7 @@ predict  what a restore would change                 plan        how much it wou
 attributes  owners, modes, xattrs, times             result      what was done, what was lost
 chunks   many chunks at once                         targets     what may be overwritten
 batches  many files at once                          line        what waits for them, in order
-threads  how many, and their end
+threads  how many, and their end               readback    what was written, read again
 
 What a snapshot says is not trusted: names and links in it may be made to reach out of the destination. Every step goes through
 a descriptor of the directory above and follows no link. Damage is listed, and everything else is restored all the same.

@@ -23,10 +23,13 @@ _SET_ID = stat.S_ISUID | stat.S_ISGID
 # What a new file may have got from its directory and the snapshot does not know. Labels of security modules are left alone.
 _REMOVABLE = (b"user.", b"trusted.", b"system.posix_acl_", b"security.capability")
 _ABSENT = (errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP)
+# What setxattr(2) says where it would never set such an attribute: who asks, the file system, or its size stands against it.
+_NEVER = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E2BIG, errno.ERANGE)
 
 
 def settle(fd: int, entry: Entry, lose: Lose) -> None:
-    """Give the file that FD is open on (O_PATH is enough) the attributes of ENTRY. LOSE(what, why) for each that cannot be set."""
+    """Give the file that FD is open on (O_PATH is enough) the attributes of ENTRY: those that it does not have. LOSE(what, why) for each
+    that cannot be set."""
     path = f"/proc/self/fd/{fd}"
     status = os.fstat(fd)
     mode = entry.mode
@@ -39,7 +42,7 @@ def settle(fd: int, entry: Entry, lose: Lose) -> None:
             os.chmod(path, mode)
         except OSError as error:
             lose("mode", why(error))
-    _times(lambda ns: os.utime(path, ns=ns), entry, lose)
+    _times(lambda ns: os.utime(path, ns=ns), status, entry, lose)
 
 
 def settle_link(dir_fd: int, entry: Entry, lose: Lose) -> None:
@@ -48,7 +51,7 @@ def settle_link(dir_fd: int, entry: Entry, lose: Lose) -> None:
     status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     _owner(lambda: os.chown(name, entry.uid, entry.gid, dir_fd=dir_fd, follow_symlinks=False), status, entry, lose)
     _xattrs(b"/proc/self/fd/%d/%s" % (dir_fd, name), entry, lose, follow=False)
-    _times(lambda ns: os.utime(name, ns=ns, dir_fd=dir_fd, follow_symlinks=False), entry, lose)
+    _times(lambda ns: os.utime(name, ns=ns, dir_fd=dir_fd, follow_symlinks=False), status, entry, lose)
 
 
 class State(NamedTuple):
@@ -63,10 +66,7 @@ class State(NamedTuple):
 def state(path: bytes, *, follow: bool = True) -> State:
     """The attributes of what is at PATH. Raises OSError."""
     status = os.stat(path, follow_symlinks=follow)
-    found = {}
-    for name in _listed(path, follow=follow):
-        with suppress(OSError):
-            found[name] = os.getxattr(path, name, follow_symlinks=follow)
+    found = _present(path, follow=follow)
     return State((status.st_uid, status.st_gid), stat.S_IMODE(status.st_mode), status.st_mtime_ns, found)
 
 
@@ -78,9 +78,9 @@ def differ(path: bytes, entry: Entry, *, follow: bool = True) -> bool:
     if (mine and now.owner != (entry.uid, entry.gid)) or (now.mode, now.mtime) != (mode, mtime(entry)):
         return True
     wanted = dict(entry.xattrs)
-    if any(name not in wanted and name.startswith(_REMOVABLE) for name in now.xattrs):
-        return True
-    return any(now.xattrs.get(name) != value for name, value in wanted.items()) and _has_xattrs(path, follow=follow)
+    unlike = {name: value for name, value in wanted.items() if now.xattrs.get(name) != value}
+    unlike.update((name, value) for name, value in now.xattrs.items() if name not in wanted and name.startswith(_REMOVABLE))
+    return any(_may_set(path, name, value, follow=follow) for name, value in unlike.items())
 
 
 def _may_give(owner: tuple[int, int], entry: Entry) -> bool:
@@ -97,12 +97,28 @@ def _listed(path: bytes, *, follow: bool) -> list[bytes]:
         return []
 
 
-def _has_xattrs(path: bytes, *, follow: bool) -> bool:
-    """Whether the file system there has extended attributes at all."""
+def _present(path: bytes, *, follow: bool) -> dict[bytes, bytes]:
+    found = {}
+    for name in _listed(path, follow=follow):
+        with suppress(OSError):
+            found[name] = os.getxattr(path, name, follow_symlinks=follow)
+    return found
+
+
+def _may_set(path: bytes, name: bytes, value: bytes, *, follow: bool) -> bool:
+    """Whether an attribute of this NAME can be changed at PATH, told without a change: none is new and there already, so that
+    setxattr(2) always fails, and says by its error whether that alone stood against it.
+
+    ACLs are set whatever the flags say: of them it is only asked whether the file system has any."""
     try:
-        os.listxattr(path, follow_symlinks=follow)
+        if name.startswith(b"system."):
+            os.getxattr(path, name, follow_symlinks=follow)
+        else:
+            os.setxattr(path, name, value, os.XATTR_CREATE | os.XATTR_REPLACE, follow_symlinks=follow)
     except OSError as error:
-        return error.errno not in (errno.ENOTSUP, errno.EOPNOTSUPP)
+        return error.errno not in _NEVER
+    except ValueError:
+        return False
     return True
 
 
@@ -123,15 +139,17 @@ def _owner(change: Callable[[], None], status: os.stat_result, entry: Entry, los
 
 
 def _xattrs(path: bytes, entry: Entry, lose: Lose, *, follow: bool) -> None:
-    wanted = dict(entry.xattrs)
-    for name in _listed(path, follow=follow):
+    wanted, present = dict(entry.xattrs), _present(path, follow=follow)
+    for name in present:
         if name not in wanted and name.startswith(_REMOVABLE):
             try:
                 os.removexattr(path, name, follow_symlinks=follow)
             except OSError as error:
                 if error.errno not in _ABSENT:
                     lose("xattrs", f"{os.fsdecode(name)}: {why(error)}")
-    for name, value in entry.xattrs:
+    for name, value in wanted.items():
+        if present.get(name) == value:
+            continue
         try:
             os.setxattr(path, name, value, follow_symlinks=follow)
         except (OSError, ValueError) as error:
@@ -140,7 +158,9 @@ def _xattrs(path: bytes, entry: Entry, lose: Lose, *, follow: bool) -> None:
         lose("xattrs", "some could not be read when the snapshot was made")
 
 
-def _times(change: Callable[[tuple[int, int]], None], entry: Entry, lose: Lose) -> None:
+def _times(change: Callable[[tuple[int, int]], None], status: os.stat_result, entry: Entry, lose: Lose) -> None:
+    if status.st_mtime_ns == mtime(entry):
+        return
     try:
         change((mtime(entry), mtime(entry)))
     except (OSError, OverflowError) as error:

@@ -10,6 +10,7 @@ import stat
 from concurrent.futures import Executor
 from typing import Optional
 
+from asl.errors import Refused
 from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.restore import attributes, places, ranges
@@ -17,6 +18,7 @@ from asl.restore.content import BATCH, Lose, is_held, pour
 from asl.restore.result import ATTRIBUTES, MAKE, REPLACE, RestoreResult
 from asl.restore.sinks import NewFile
 from asl.sources.base import shown, why
+from asl.sources.reader import drop_cache
 from asl.store import contents
 from asl.store.contents import Payloads
 
@@ -25,14 +27,18 @@ _FORMATS = {tree.CHARACTER: stat.S_IFCHR, tree.BLOCK: stat.S_IFBLK, tree.FIFO: s
 
 
 class Nodes:
-    """Makes names below the destination BASE. PART is the path that is being restored, b"" for the whole source."""
+    """Makes names below the destination BASE. PART is the path that is being restored, b"" for the whole source.
+
+    REFUSED: nobody consented to a change of what is there. All is looked at as with OVERWRITE, and instead of the first change it is
+    raised."""
 
     def __init__(
-        self, store: Payloads, root: bytes, base: int, part: bytes, result: RestoreResult, *, overwrite: bool, pool: Executor
+        self, store: Payloads, root: bytes, base: int, part: bytes, result: RestoreResult,
+        *, overwrite: bool, refused: Optional[Refused], pool: Executor,
     ) -> None:  # fmt: skip
         self._pool = pool
         self._store, self._root, self._base, self._part = store, root, base, part
-        self._result, self._overwrite = result, overwrite
+        self._result, self._overwrite, self._refused = result, overwrite or refused is not None, refused
         # First names outside the part: their files are made at their first link, and linked from there on.
         self._copies: dict[bytes, bytes] = {}
 
@@ -50,6 +56,8 @@ class Nodes:
         when something is in the way."""
         how = MAKE
         try:
+            if self._refused is not None and not is_directory(dir_fd, name):
+                self._ask(dir_fd, name)
             os.mkdir(name, 0o700, dir_fd=dir_fd)
         except FileExistsError:
             status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
@@ -69,10 +77,24 @@ class Nodes:
         try:
             os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         except FileNotFoundError:
-            return True
+            return self._refused is None
         except OSError:
             return False
         return False
+
+    def settle(self, fd: int, entry: Entry, path: bytes) -> None:
+        """Give the directory that FD is open on, and that was there, its attributes. Raises the refusal."""
+        self._ask_attributes(b"/proc/self/fd/%d" % fd, entry, follow=True)
+        attributes.settle(fd, entry, self.loser(path))
+
+    def _ask(self, dir_fd: int, name: bytes) -> None:
+        """Raise the refusal, if there is one, where NAME would be made or replaced."""
+        if self._refused is not None and places.room(dir_fd, name):
+            raise self._refused
+
+    def _ask_attributes(self, place: bytes, entry: Entry, *, follow: bool) -> None:
+        if self._refused is not None and attributes.differ(place, entry, follow=follow):
+            raise self._refused
 
     def node(self, dir_fd: int, entry: Entry, path: bytes) -> None:
         """Make anything but a directory. Raises OSError, Damaged, NotFound."""
@@ -111,6 +133,7 @@ class Nodes:
     def _settle_again(self, dir_fd: int, entry: Entry, path: bytes) -> str:
         """Set the attributes of what is there; how that changed it."""
         place = b"/proc/self/fd/%d/%s" % (dir_fd, entry.name)
+        self._ask_attributes(place, entry, follow=False)
         before = attributes.state(place, follow=False)
         if entry.type == tree.SYMLINK:
             attributes.settle_link(dir_fd, entry, self.loser(path))
@@ -125,6 +148,7 @@ class Nodes:
     def _make_room(self, dir_fd: int, name: bytes, path: bytes) -> str:
         """How NAME comes to be: it is free, or replaces what was there. With overwrite, whatever is there goes, unless it is a directory
         with something in it: then it is empty."""
+        self._ask(dir_fd, name)
         try:
             status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -241,6 +265,14 @@ class Nodes:
         return how
 
 
+def is_directory(dir_fd: int, name: bytes) -> bool:
+    """Whether NAME is there, and a directory. Raises OSError."""
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def same_kind(dir_fd: int, entry: Entry) -> bool:
     """True when the name is there and is that very link, device, fifo or socket."""
     try:
@@ -258,8 +290,9 @@ def forbidden(entry: Entry) -> bool:
     return entry.type in (tree.CHARACTER, tree.BLOCK) and os.geteuid() != 0
 
 
-def right_already(dir_fd: int, entry: Entry, store: Payloads, lose: Lose) -> bool:
-    """True when the regular file is there with this size, time and content, as far as the store has that. LOSE as in pour()."""
+def right_already(dir_fd: int, entry: Entry, store: Payloads, lose: Lose, *, fresh: bool = False) -> bool:
+    """True when the regular file is there with this size, time and content, as far as the store has that. LOSE as in pour(). FRESH: it is
+    read from the disk, even where the kernel still has it in memory."""
     try:
         status = os.stat(entry.name, dir_fd=dir_fd, follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (entry.size, attributes.mtime(entry)):
@@ -268,6 +301,8 @@ def right_already(dir_fd: int, entry: Entry, store: Payloads, lose: Lose) -> boo
     except OSError:
         return False
     try:
+        if fresh:
+            drop_cache(fd, 0, 0)
         return stat.S_ISREG(os.fstat(fd).st_mode) and is_held(store, ranges.file_ranges(store, entry), fd, lose)
     finally:
         os.close(fd)

@@ -1,16 +1,18 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reaching directories below the destination without ever following a link."""
+"""Reaching directories below the destination without ever following a link, and what a name there would come to."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
 from typing import Optional
 
 from asl.errors import Refused, Unavailable, Usage
 from asl.formats import tree
 from asl.formats.tree import Entry
+from asl.restore.result import MAKE, REPLACE
 from asl.sources.base import why
 from asl.store import contents
 from asl.store.contents import Payloads
@@ -48,6 +50,30 @@ def part_of(path: bytes) -> bytes:
 def parts_of(path: bytes) -> list[bytes]:
     """The names in PATH, relative to the root of a source. Raises Damaged for one that leads elsewhere."""
     return [tree.check_name(name) for name in path.split(b"/")]
+
+
+def steps(names: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """(path, name) of each directory on the way down to the last of NAMES."""
+    for depth, name in enumerate(names[:-1], 1):
+        yield b"/".join(names[:depth]), name
+
+
+def room(dir_fd: int, name: bytes) -> str:
+    """How NAME would come to be in the directory, which may be none (-1); empty where a directory with something in it stays in its way.
+    Raises OSError."""
+    if dir_fd < 0:
+        return MAKE
+    try:
+        status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return MAKE
+    if not stat.S_ISDIR(status.st_mode):
+        return REPLACE
+    fd = os.open(name, DIRECTORY, dir_fd=dir_fd)
+    try:
+        return "" if os.listdir(fd) else REPLACE
+    finally:
+        os.close(fd)
 
 
 def descend(dir_fd: int, names: Sequence[bytes]) -> int:

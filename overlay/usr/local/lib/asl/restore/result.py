@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Optional
 
-from asl.errors import AslError, Unavailable
+from asl.errors import AslError, Refused, Unavailable
 from asl.sources.base import MAX_LOSSES, Loss, why
 
 # The destination as a whole is in trouble: the next name would fail as well.
@@ -54,6 +54,18 @@ class Changes:
     def document(self) -> dict[str, Any]:
         """As it stands in results."""
         return {"changed": bool(self), "changes": [each._asdict() for each in self.listed], "changes_omitted": self.omitted}
+
+
+class Refusing(Changes):
+    """Changes that nobody consented to: the first one is the refusal."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__()
+        self._refused = refused
+
+    def add(self, path: str, what: str) -> None:
+        """Raises it."""
+        raise self._refused
 
 
 @dataclass

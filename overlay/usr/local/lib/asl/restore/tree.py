@@ -9,6 +9,7 @@ filled, and gets its own attributes when all in it is made, so that nothing in i
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +17,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Optional
 
-from asl.errors import Refused, Usage
+from asl.errors import Refused, Unavailable, Usage
 from asl.formats import tree
 from asl.formats.tree import Entry
 from asl.restore import attributes, batches, places, ranges
 from asl.restore.line import Line
 from asl.restore.nodes import Nodes
-from asl.restore.predict import tree_changes
+from asl.restore.readback import read_back
 from asl.restore.result import ATTRIBUTES, MAKE, RestoreResult, fatal
 from asl.restore.threads import workers
 from asl.sources.base import shown, why
@@ -71,9 +72,9 @@ class _Restore:
         """Enter the directories above TARGET, the last of which gets LAST. Those that are not there yet are made as in the snapshot."""
         above, path, settle, made = os.dup(base), b"", False, False
         entry = contents.resolve(self._store, root, b"")
-        for depth, name in enumerate(target[:-1]):
+        for below, name in places.steps(target):
             self.enter(above, entry, path, iter(()), settle=settle, made=made)
-            path = b"/".join(target[: depth + 1])
+            path = below
             settle = not _present(above, name)
             entry = contents.resolve(self._store, root, path)
             above, how = self._nodes.directory(above, name, path)
@@ -163,7 +164,7 @@ class _Restore:
         self._left.remove(level)
         try:
             if level.settle:
-                attributes.settle(level.fd, level.entry, self._nodes.loser(level.path))
+                self._nodes.settle(level.fd, level.entry, level.path)
                 if level.before is not None and attributes.state(b"/proc/self/fd/%d" % level.fd) != level.before:
                     self._result.changes.add(shown(level.path), ATTRIBUTES)
         finally:
@@ -182,34 +183,35 @@ def _find_again(below: int, level: _Level) -> int:
 
 
 def restore_tree(
-    store: Payloads, root: bytes, path: bytes, destination: str, *, overwrite: bool = False, name: bytes = b"content",
+    store: Payloads, root: bytes, path: bytes, destination: str, *, overwrite: bool = False, name: bytes = b"content", verify: bool = False,
     progress: Optional[Callable[[RestoreResult], None]] = None,
 ) -> RestoreResult:  # fmt: skip
     """Restore what is at PATH (b"" = all) of the source whose root tree is ROOT below the directory DESTINATION.
 
     NAME is what the file is called when the source is a single file. With OVERWRITE what is there is replaced where it differs,
     nothing is removed beside it, and a restore that was stopped goes on; without it, only where all of it is there already. Raises
-    Refused when something is in the way, NotFound when there is no such PATH, Unavailable when the destination cannot be written; all
-    else is listed in the result."""
+    Refused when something is in the way, before anything is changed, NotFound when there is no such PATH, Unavailable when the
+    destination cannot be written; all else is listed in the result. VERIFY: read everything again from the disk behind the last write;
+    what is not as it should be is a loss."""
     wanted, target = places.target_of(store, root, path, name)
     result = RestoreResult(destination, progress=progress)
     made = not os.path.isdir(destination)
     base = places.open_destination(destination)
     try:
         refused = None if overwrite else places.occupied(base, target, destination)
-        if refused is not None and tree_changes(store, root, path, destination, overwrite=True, name=name):
-            raise refused
         if made:
             result.changes.add(".", MAKE)
         with ThreadPoolExecutor(workers(), "asl-restore") as pool:
-            nodes = Nodes(store, root, base, places.part_of(path), result, overwrite=overwrite or refused is not None, pool=pool)
+            nodes = Nodes(store, root, base, places.part_of(path), result, overwrite=overwrite, refused=refused, pool=pool)
             work = _Restore(store, nodes, result, Line(store, pool))
             if not target:
                 work.enter(os.dup(base), wanted, b"", made=made)
             else:
                 work.enter_part(root, base, target, wanted._replace(name=target[-1]))
             work.run()
-        _sync(base)
+        _sync(base, destination)
+        if verify:
+            read_back(store, root, base, wanted, result, part=places.part_of(path), target=target)
     finally:
         os.close(base)
     return result
@@ -223,10 +225,15 @@ def _present(dir_fd: int, name: bytes) -> bool:
     return True
 
 
-def _sync(fd: int) -> None:
-    """syncfs(2): what was restored is on the disk when we say so. Where it is missing, sync(2) does more than is needed."""
+def _sync(fd: int, destination: str) -> None:
+    """syncfs(2): what was restored is on the disk when we say so. Where it is missing, sync(2) does more than is needed. Raises Unavailable
+    when the disk did not take it."""
     with suppress(AttributeError):
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.syncfs(fd) == 0:
             return
+        number = ctypes.get_errno()
+        if number != errno.ENOSYS:
+            error = OSError(number, os.strerror(number))
+            raise fatal(error, destination) or Unavailable(f"{destination} cannot be written: {why(error)}", reason="WRITE_FAILED")
     os.sync()

@@ -68,11 +68,9 @@ def _restore(args: argparse.Namespace, part: parts.Part, line: _Line) -> Restore
             serial=args.serial, verify=args.verify, progress=line.show,
         )  # fmt: skip
     path = parts.path_of(args.path)
-    result = restore_tree(store, root.root, path, args.to, overwrite=args.overwrite, name=part.name, progress=line.show)
-    if args.verify:  # again, in place: what is right is left alone, and what is not shows itself by being written
-        again = restore_tree(store, root.root, path, args.to, overwrite=True, name=part.name, progress=line.show)
-        result.verified = again.skipped == again.files and not again.bytes
-    return result
+    return restore_tree(
+        store, root.root, path, args.to, overwrite=args.overwrite, name=part.name, verify=args.verify, progress=line.show
+    )  # fmt: skip
 
 
 def _actions(args: argparse.Namespace, part: parts.Part) -> list[str]:
