@@ -122,6 +122,8 @@ def serve(settings: Settings) -> dict[str, str]:
     """Serve until stopped. The place is probed first: one that lies is refused."""
     import uvicorn
 
+    from asl_gateway.wire import PROTOCOL
+
     place = open_place(settings)
     place.probe()
     _checked(settings)
@@ -129,7 +131,7 @@ def serve(settings: Settings) -> dict[str, str]:
     observe.configure(settings.log_level)
     uvicorn.run(
         "asl_gateway.main:replica", factory=True, host=settings.listen[0], port=settings.listen[1], workers=settings.workers,
-        ssl_certfile=settings.tls_certificate, ssl_keyfile=settings.tls_key, http="asl_gateway.wire:Wire", loop="uvloop", lifespan="on",
+        ssl_certfile=settings.tls_certificate, ssl_keyfile=settings.tls_key, http=PROTOCOL, loop="uvloop", lifespan="on",
         access_log=False, log_config=None, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=30, ws="none",
         proxy_headers=False,
     )  # fmt: skip

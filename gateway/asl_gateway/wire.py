@@ -62,3 +62,7 @@ class Wire(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """NBYTES have come."""
         self._http.data_received(_BUFFER[:nbytes])  # type: ignore[arg-type]
+
+
+# uvicorn asks for nothing else of the class than what Wire has; its types know streams of bytes alone.
+PROTOCOL = cast("type[asyncio.Protocol]", Wire)
