@@ -8,6 +8,7 @@ It begins when the snapshot is sealed: it looks at what is stored, not at the di
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from asl.errors import AslError
@@ -25,10 +26,10 @@ def name_files(result: dict[str, Any], progress: Progress) -> None:
     for number, source in enumerate(result["sources"], 1):
         if source["kind"] == "device" and source["bytes_unread"]:
             progress.enter("naming files", source["source"])
-            source["notes"] += _notes(result, number, source)
+            source["notes"] += _notes(result, number, source, progress)
 
 
-def _notes(result: dict[str, Any], number: int, source: dict[str, Any]) -> list[str]:
+def _notes(result: dict[str, Any], number: int, source: dict[str, Any], progress: Progress) -> list[str]:
     if "://" in result["store"]:
         return ["the files that are hit can be named where the store can be read: asl-admin hits"]
     if os.geteuid() != 0:
@@ -36,7 +37,8 @@ def _notes(result: dict[str, Any], number: int, source: dict[str, Any]) -> list[
     try:
         snapshot = open_store(result["store"]).find_snapshot(result["snapshot"])
         root = snapshot.manifest.sources[number - 1]
-        found = find(Disk(snapshot.store, root.root, root.size), source["source"], sector=sector_of(source["details"]))
+        disk, sector = Disk(snapshot.store, root.root, root.size), sector_of(source["details"])
+        found = find(disk, source["source"], sector=sector, progress=_shown(progress))
     except AslError as error:
         return [f"the files that are hit are not named: {error}"]
     notes = []
@@ -53,6 +55,16 @@ def _notes(result: dict[str, Any], number: int, source: dict[str, Any]) -> list[
         more = len(hits) + found["files_omitted"] - NAMED
         notes.append(f"and {more} more files: asl-admin hits {result['snapshot']} --source {number} --json lists them")
     return notes
+
+
+def _shown(progress: Progress) -> Callable[[str, int], None]:
+    """How the search tells how far it is: it may take hours, and is seen and can be cancelled meanwhile."""
+
+    def looked(volume: str, count: int) -> None:
+        progress.source = f"{volume}: {count} files"
+        progress.tick()
+
+    return looked
 
 
 def _what(each: dict[str, Any]) -> str:

@@ -100,12 +100,13 @@ class Intake:
             outcomes = [self._source(source, writer, contents) for source in sources]
             self._progress.enter("sealing")
             snapshot, changed = self._seal(writer, outcomes)
+            result = self._result(writer, snapshot, changed, outcomes)
+            if request.media.name_files:
+                name_files(result, self._progress)
+            # Last: a run that is killed while it names files goes on there, and does not read the disk anew.
             for device in self._devices:
                 device.finish()
-            result = self._result(writer, snapshot, changed, outcomes)
             store_id = writer.store_id
-        if request.media.name_files:
-            name_files(result, self._progress)
         # Behind the writer's end, so that nothing half made is in it. What it comes to changes nothing of what is sealed.
         return {**result, "zfs_snapshot": None if "://" in request.store else keep(request.store, store_id, snapshot.id)}
 
