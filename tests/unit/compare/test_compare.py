@@ -7,7 +7,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ from asl.intake.run import run
 from asl.restore.ranges import recipe_ranges
 from asl.sources import tree as walk
 from asl.sources.base import DATA, HOLE, UNREAD, Piece
+from asl.sources.device import DeviceSource
 from asl.sources.media import Media
+from asl.sources.patient import PatientReader
 from asl.store import init_store, open_store
 from asl.store.contents import resolve
 
@@ -190,6 +194,49 @@ def test_what_the_snapshot_lacks_is_left_out_and_listed(site: Site, tmp_path: Pa
     assert (lacking["what"], lacking["ranges"]) == ("unread", [[0x100000, 0x600]])
     assert document["sources"][0]["bytes"] == (3 << 20) - 0x600
     assert "as far as it could be compared" in site.told()
+
+
+class Dying(PatientReader):
+    """Each of its processes stops for good when it is to read, but the first one answers once."""
+
+    def __init__(self, fd: int, deadline: float) -> None:
+        super().__init__(fd, deadline)
+        self.reads = 0
+
+    def read(self, at: int, size: int, *, ahead: Sequence[tuple[int, int]] = ()) -> memoryview:
+        self.reads += 1
+        if self.reads > 1:
+            if self._link is None:
+                self._start()
+            os.kill(self._pid, signal.SIGSTOP)
+        return super().read(at, size, ahead=ahead)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="loop devices need root")
+def test_a_disk_that_stops_to_answer_is_left_alone(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(BYTES)
+    loop = subprocess.run(["losetup", "-r", "-f", "--show", str(image)], check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        site.take(f"device:{loop}")
+        code, document = site.hold()
+        assert (code, document["sources"][0]["bytes"]) == (0, 3 << 20)
+        dying: list[Dying] = []
+
+        def patient(source: DeviceSource) -> PatientReader:
+            dying.append(Dying(source._fd, 0.1))
+            return dying[-1]
+
+        monkeypatch.setattr(DeviceSource, "patient", patient)
+        code, document = site.hold()
+    finally:
+        subprocess.run(["losetup", "-d", loop], check=True)
+    assert (code, document["ok"], document["complete"], document["differences"]) == (1, True, False, [])
+    [lacking] = document["not_compared"]
+    [[start, length]] = lacking["ranges"]
+    assert lacking["what"] == "unreadable" and start + length == 3 << 20 and start <= 1 << 20
+    assert lacking["why"] == "3 reads in a row did not come back within 0.1 seconds each"
+    assert dying[0].abandoned == 3
 
 
 def test_a_store_that_cannot_say_is_no_equality(site: Site) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 from asl.sources import reader as reader_module
 from asl.sources.base import DATA, HOLE, READ_SIZE, UNREAD
 from asl.sources.device import DeviceSource
+from asl.sources.patient import PatientReader
 from asl.sources.reader import Reader, extents
 
 PAGE = mmap.PAGESIZE
@@ -78,6 +80,43 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_read(gaps: list[tuple[int, 
         expected[at : at + length] = bytes(length)
     assert unread == gaps and reports == [(at, length, "Input/output error") for at, length in gaps]
     assert got == expected
+
+
+@pytest.mark.parametrize("gaps", [[], [(5 * PAGE, PAGE), (7 * PAGE, 2 * PAGE)], [(0, READ_SIZE), (READ_SIZE + 64 * 1024, 64 * 1024)]])
+def test_reads_with_a_deadline_find_the_same(gaps: list[tuple[int, int]]) -> None:
+    content, reports, unread = os.urandom(SIZE), [], []
+    with memory_with_gaps(content, gaps) as (fd, base):
+        reader = Reader(fd, lambda at, length, _why: reports.append((at - base, length)), patient=PatientReader(fd, 30))
+        got = bytearray()
+        for piece in reader.pieces(base, base + SIZE):
+            unread += [(len(got), piece.length)] * (piece.kind == UNREAD)
+            got += bytes(piece.data) if piece.data is not None else content[len(got) : len(got) + piece.length]
+        reader.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            list(reader.pieces(base, base + SIZE))
+    assert unread == reports == gaps and got == content
+
+
+class Hanging(PatientReader):
+    """Each of its processes stops for good when it is to read."""
+
+    def _start(self) -> None:
+        super()._start()
+        os.kill(self._pid, signal.SIGSTOP)
+
+
+def test_a_device_that_does_not_answer_is_left_alone_after_three_reads(tmp_path: Path) -> None:
+    reports: list[tuple[int, int, str]] = []
+    fd = os.open(readable(b"a" * SIZE, tmp_path, "a"), os.O_RDONLY)
+    patient = Hanging(fd, 0.1)
+    reader = Reader(fd, lambda *told: reports.append(told), patient=patient)
+    try:
+        assert [(piece.kind, piece.length) for piece in reader.pieces(0, READ_SIZE)] == [(UNREAD, READ_SIZE)]
+        assert [(piece.kind, piece.length) for piece in reader.pieces(READ_SIZE, SIZE)] == [(UNREAD, SIZE - READ_SIZE)]
+    finally:
+        reader.close()
+        os.close(fd)
+    assert patient.abandoned == 3 and reports[1][2] == "3 reads in a row did not come back within 0.1 seconds each"
 
 
 def test_large_content_is_read_ahead_past_errors_and_may_be_left_half_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,9 +149,10 @@ class DeviceSource(Source):
         """A reader of it whose reads have a deadline. Close it."""
         return PatientReader(self._fd, self.media.read_deadline)
 
-    def reader(self) -> Reader:
-        """A careful reader of it; what it cannot read is a loss. It is closed with the source, if not before."""
-        self._readers.append(Reader(self._fd, self._unread, sector=self.sector))
+    def reader(self, *, patient: bool = False) -> Reader:
+        """A careful reader of it, whose reads have a deadline when it is PATIENT; what it cannot read is a loss. It is closed with the
+        source, if not before."""
+        self._readers.append(Reader(self._fd, self._unread, sector=self.sector, patient=self.patient() if patient else None))
         return self._readers[-1]
 
     def _unread(self, at: int, length: int, reason: str) -> None:

@@ -16,6 +16,11 @@ READ_DEADLINE = 180
 SILENT = 3
 
 
+def silence(deadline: float) -> str:
+    """What is said of a disk that does not answer any more; DEADLINE of a read in seconds."""
+    return f"{SILENT} reads in a row did not come back within {deadline:g} seconds each"
+
+
 @dataclass(frozen=True)
 class Media:
     """The defaults are those of a disk about which nothing is known. Sizes in bytes, times in seconds."""

@@ -22,7 +22,7 @@ from typing import NamedTuple, Optional
 
 from asl.sources.base import READ_SIZE, why
 from asl.sources.mapfile import BAD, FAILED, NEW, READ, UNSCRAPED, Area, RescueMap
-from asl.sources.media import SILENT, Media
+from asl.sources.media import SILENT, Media, silence
 from asl.sources.patient import MOST_AHEAD, PatientReader
 
 # A block that failed is read again in pieces of this size, and marked as failed in them (ddrescue's cluster: 128 sectors).
@@ -144,7 +144,7 @@ class Passes:
         while self._recent[0] < now - _MINUTE:
             self._recent.popleft()
         if self._silent >= SILENT:
-            raise Stop(f"{SILENT} reads in a row did not come back within {media.read_deadline:g} seconds each")
+            raise Stop(silence(media.read_deadline))
         if media.max_errors is not None and self.errors > media.max_errors:
             raise Stop(f"more than {media.max_errors} reads failed")
         if media.max_error_rate is not None and len(self._recent) > media.max_error_rate:

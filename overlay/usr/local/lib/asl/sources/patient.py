@@ -64,7 +64,7 @@ class PatientReader:
     """Reads FD (which stays the caller's). Raises OSError ETIMEDOUT for a read that takes longer than DEADLINE seconds."""
 
     def __init__(self, fd: int, deadline: float) -> None:
-        self._fd, self._deadline = fd, deadline
+        self._fd, self.deadline = fd, deadline
         self._pid = 0
         self._link: Optional[socket.socket] = None
         self._memory: Optional[mmap.mmap] = None
@@ -158,7 +158,7 @@ class PatientReader:
         if self._link is None or self._memory is None:
             return Swept(memoryview(b""), 0, errno.EIO)  # what was asked of a child that is gone
         # The clock starts when the one before was answered, not when it was asked: the child does one read at a time.
-        ready = select.select([self._link], [], [], self._deadline)[0]
+        ready = select.select([self._link], [], [], self.deadline)[0]
         answer = b""
         if ready:
             with contextlib.suppress(OSError):

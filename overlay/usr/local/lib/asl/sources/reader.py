@@ -18,6 +18,8 @@ from contextlib import suppress
 from typing import Callable, Optional
 
 from asl.sources.base import DATA, HOLE, READ_SIZE, UNREAD, Piece, Pieces, why
+from asl.sources.media import SILENT, silence
+from asl.sources.patient import PatientReader
 
 SECTOR = 512
 STEPS = (64 * 1024, 4096)
@@ -34,22 +36,37 @@ Report = Callable[[int, int, str], None]
 class Reader:
     """Reads FD into one page-aligned buffer. REPORT(offset, length, why) is called once for each unread range.
 
+    PATIENT makes the reads where they may never come back, and is closed with it. After SILENT of them in a row the rest is unread.
+
     Close it before FD is closed: a thread of it may be reading, and a number that is free is soon that of another file."""
 
-    def __init__(self, fd: int, report: Report, *, sector: int = SECTOR, buffer: Optional[memoryview] = None) -> None:
+    def __init__(
+        self,
+        fd: int,
+        report: Report,
+        *,
+        sector: int = SECTOR,
+        buffer: Optional[memoryview] = None,
+        patient: Optional[PatientReader] = None,
+    ) -> None:
         self._fd = fd
         self._report = report
         self._sector = sector
         self._buffer = aligned_buffer() if buffer is None else buffer
+        self._patient = patient
+        self._steps = tuple(step for step in STEPS if step > sector)
         self._direct: Optional[int] = None
         self._ahead: Optional[ThreadPoolExecutor] = None
         self._bad = (0, 0, "")
         self._gone = ""
+        self._silent = 0
 
     def close(self) -> None:
         """Wait for what is being read and close what was opened here; FD stays the caller's, and is not read from any more."""
         self._fd = -1
         self._settle()
+        if self._patient is not None:
+            self._patient.close()
         if self._direct is not None and self._direct >= 0:
             os.close(self._direct)
         self._direct = None
@@ -103,7 +120,7 @@ class Reader:
         return Piece(UNREAD, length)
 
     def _raw(self, at: int, end: int) -> Pieces:
-        if end - at <= _KEEP:
+        if end - at <= _KEEP or self._patient is not None:
             yield from self._stretches(at, end, None)
             return
         self._ahead = ThreadPoolExecutor(1, "asl-read")
@@ -129,20 +146,21 @@ class Reader:
                 yield self._lost(at, end - at, self._gone)
                 return
             try:
-                count = os.preadv(self._fd, [buffers[turn][:size]], at) if coming is None else coming.result()
+                data = self._once(at, buffers[turn][:size]) if coming is None else buffers[turn][: coming.result()]
             except OSError as error:
                 coming = None
                 self._judge(error)
-                yield from self._refine(at, at + size, STEPS)
+                yield from self._refine(at, at + size, self._steps)
                 at += size
                 continue
+            count = len(data)
             if count == 0:
                 return
             after, coming = at + count, None
             if ahead is not None and after < end and self._fd >= 0:
                 size = min(READ_SIZE - after % READ_SIZE, end - after)
                 coming = ahead.submit(os.preadv, self._fd, [buffers[1 - turn][:size]], after)
-            yield Piece(DATA, count, buffers[turn][:count])
+            yield Piece(DATA, count, data)
             if ahead is not None:
                 drop_cache(self._fd, at, count)
             at, turn = after, 1 - turn
@@ -156,7 +174,7 @@ class Reader:
                 yield self._lost(at, end - at, self._gone)
                 return
             try:
-                count = self._read_step(at, size, direct=not steps)
+                data = self._read_step(at, self._buffer[:size], direct=not steps)
             except OSError as error:
                 self._judge(error)
                 if steps:
@@ -165,10 +183,10 @@ class Reader:
                     yield self._lost(at, size, why(error))
                 at += size
                 continue
-            if count == 0:
+            if not data:
                 return
-            yield Piece(DATA, count, self._buffer[:count])
-            at += count
+            yield Piece(DATA, len(data), data)
+            at += len(data)
 
     def _judge(self, error: OSError) -> None:
         if error.errno in _BUGS:
@@ -176,15 +194,31 @@ class Reader:
         if error.errno in _GONE:
             self._gone = why(error)
 
-    def _read_step(self, at: int, size: int, *, direct: bool) -> int:
-        fd = self._direct_fd() if direct and at % self._sector == 0 and size == self._sector else -1
+    def _once(self, at: int, into: memoryview) -> memoryview:
+        """One read of what INTO has room for; what came of it."""
+        if self._patient is None or self._fd < 0:
+            return into[: os.preadv(self._fd, [into], at)]
+        before = self._patient.abandoned
+        try:
+            data = self._patient.read(at, len(into))
+        except OSError:
+            self._silent = self._silent + 1 if self._patient.abandoned > before else 0
+            if self._silent >= SILENT:
+                self._gone = silence(self._patient.deadline)
+            raise
+        self._silent = 0
+        return data
+
+    def _read_step(self, at: int, into: memoryview, *, direct: bool) -> memoryview:
+        direct = direct and self._patient is None and at % self._sector == 0 and len(into) == self._sector
+        fd = self._direct_fd() if direct else -1
         if fd >= 0:
             try:
-                return os.preadv(fd, [self._buffer[:size]], at)
+                return into[: os.preadv(fd, [into], at)]
             except OSError as error:
                 if error.errno != errno.EINVAL:
                     raise
-        return os.preadv(self._fd, [self._buffer[:size]], at)
+        return self._once(at, into)
 
     def _direct_fd(self) -> int:
         if self._direct is None:
