@@ -179,7 +179,8 @@ struct asl_new {
  * content, owner, mode and times; 0 where something was not as usual, and then there is nothing of it left: the name was
  * taken, a span has not its digest (that of asl_digests, at digests + 32 * i), a system call failed, or the file has got
  * extended attributes from its directory (labels of security modules apart). That is for the caller to look at. Zero pages
- * become holes. A name with a slash is never made. Answers how many were made. */
+ * become holes. A file has its owner before its content, and its mode behind it. A name with a slash is never made. Answers
+ * how many were made. */
 ASL_API int64_t asl_make(const char *names, uint64_t length, uint64_t count, const struct asl_new *files,
                          const uint8_t *data, uint64_t size, const struct asl_run *spans, const uint8_t *digests,
                          uint64_t span_count, uint8_t *made, uint64_t room);

@@ -70,13 +70,17 @@ static int only_labels(int fd) {
   return 1;
 }
 
-/* Owner, mode, times: chown takes setuid bits away, and everything changes the times. */
-static int settle(int fd, const struct asl_new *file) {
-  struct timespec times[2];
+/* The owner, before anything is in the file: content is never to be had by another one than its own, and chown takes setuid bits away. */
+static int give(int fd, const struct asl_new *file) {
   struct stat found;
   if (file->uid < 0 || file->uid >= UINT32_MAX || file->gid < 0 || file->gid >= UINT32_MAX) return 0; /* chown would leave them as they are */
   if (fstat(fd, &found) || !only_labels(fd)) return 0;
-  if ((found.st_uid != (uid_t)file->uid || found.st_gid != (gid_t)file->gid) && fchown(fd, (uid_t)file->uid, (gid_t)file->gid)) return 0;
+  return (found.st_uid == (uid_t)file->uid && found.st_gid == (gid_t)file->gid) || !fchown(fd, (uid_t)file->uid, (gid_t)file->gid);
+}
+
+/* Mode and times, behind the content: to write takes setuid bits away, and everything changes the times. */
+static int settle(int fd, const struct asl_new *file) {
+  struct timespec times[2];
   if (fchmod(fd, (mode_t)file->mode)) return 0;
   times[0].tv_sec = times[1].tv_sec = (time_t)file->mtime_s;
   times[0].tv_nsec = times[1].tv_nsec = (long)file->mtime_ns;
@@ -86,7 +90,7 @@ static int settle(int fd, const struct asl_new *file) {
 static int make(const char *name, const struct asl_new *file, const uint8_t *data, const struct asl_run *spans) {
   int good, directory = (int)file->directory, fd = openat(directory, name, FLAGS, 0600);
   if (fd < 0) return 0;
-  good = write_all(fd, data, spans, file->count) && settle(fd, file);
+  good = give(fd, file) && write_all(fd, data, spans, file->count) && settle(fd, file);
   if (close(fd)) good = 0;
   if (!good) unlinkat(directory, name, 0);
   return good;

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from unit.watch import ATTRIBUTES, CREATED, MODIFY, Watch
 
 from asl.formats import artifact
 from asl.kernel import Kernel
@@ -97,6 +98,14 @@ def test_make_makes_files_with_all_that_belongs_to_them(either: Kernel, folder: 
         assert found.st_mtime_ns == found.st_atime_ns == -4_000_000_001
     assert [_read(folder, name) for name in names] == [b"first", b"secondthird", b"", b"third"]
     assert either.files.make([], [], content()) == b""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files of others need root")
+def test_make_gives_a_file_to_its_owner_before_anything_is_in_it(either: Kernel, folder: int, tmp_path: Path) -> None:
+    watch = Watch(str(tmp_path))
+    assert either.files.make([b"new"], _in(folder, [FILE._replace(uid=12, gid=34, mode=0o4755)]), content(b"theirs")) == b"\1"
+    assert watch.events(b"new") == [CREATED, ATTRIBUTES, MODIFY, ATTRIBUTES]
+    assert os.stat(b"new", dir_fd=folder).st_mode & 0o7777 == 0o4755
 
 
 def test_make_leaves_nothing_of_what_is_not_usual(either: Kernel, folder: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from unit.restore.support import Shelf, symlink
+from unit.watch import ATTRIBUTES, CREATED, MODIFY, Watch
 
 from asl.restore import attributes, restore_tree, tree_changes
 
@@ -94,6 +95,16 @@ def test_asking_whether_an_attribute_may_be_set_sets_none(full: Path) -> None:
     assert {name: (attributes.state(os.fsencode(back / name)), (back / name).stat().st_ctime_ns) for name in ("f", "sub")} == before
     restore_tree(shelf, root, b"", str(back), overwrite=True)
     assert not tree_changes(shelf, root, b"", str(back))
+
+
+def test_a_file_has_its_owner_before_anything_is_in_it(full: Path) -> None:
+    shelf, back = Shelf(), full / "back"
+    back.mkdir()
+    watch = Watch(str(back))
+    entry = shelf.file(b"f", b"theirs", mode=0o4750, uid=12, gid=34, xattrs=((b"user.u", b"1"),), **TIME)
+    assert not restore_tree(shelf, shelf.root(entry, **TIME), b"", str(back)).losses
+    assert watch.events(b"f") == [CREATED, ATTRIBUTES, MODIFY, ATTRIBUTES]
+    assert (back / "f").stat().st_mode & 0o7777 == 0o4750
 
 
 def test_what_only_root_may_set_is_no_difference_to_others(full: Path) -> None:

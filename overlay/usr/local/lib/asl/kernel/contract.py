@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
+import struct
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Sequence
@@ -12,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, ClassVar, NamedTuple, Optional, Union
 
 from asl.errors import Usage
-from asl.kernel.files import NativeFiles, PythonFiles
 
 Buffer = Union[bytes, bytearray, memoryview, mmap.mmap]
 
 # Where things begin and end, in bytes: start, end, start, end … (array of type "Q").
 if TYPE_CHECKING:
+    from asl.kernel.files import NativeFiles, PythonFiles
     from asl.kernel.merging import Input, PythonMerge
 
     Spans = array[int]
@@ -29,11 +31,19 @@ Write = Callable[[Union[bytes, bytearray, memoryview]], None]
 
 PAGE = 4096  # bytes; the grid of zero_runs
 DIGEST = 32  # bytes of SHA-256
+HEAD = struct.Struct(">BQ")  # before an untagged artifact: 0, then its length
 RECORD = 44  # bytes of a record in a segment; it begins with its digest
 FILTER_BLOCK = 64  # bytes of a block of the filter of a segment
 FILTER_BITS = 7  # bits set there for each digest
 AVERAGE_MIN = 16  # bytes: leaves log2(average) - 2 = 2 bits to compare
 CHUNK_MAX = 1 << 40  # bytes: keeps every sum of sizes far below 2^64
+
+
+def digest(data: Buffer) -> bytes:
+    """The digest of the untagged artifact that DATA, counted in bytes, is."""
+    hasher = hashlib.sha256(HEAD.pack(0, len(data)))
+    hasher.update(data)
+    return hasher.digest()
 
 
 @dataclass(frozen=True)

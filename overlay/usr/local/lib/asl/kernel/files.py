@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import hashlib
 import os
 import stat
 import struct
@@ -15,12 +14,12 @@ from array import array
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
+from asl.kernel.contract import DIGEST, PAGE, digest
+
 STATUS = struct.Struct("=15q")  # struct asl_status
 RUN = struct.Struct("=2Q")
 NONE = 2**64 - 1  # ASL_NONE
 NEW = struct.Struct("=q2Q5q")  # struct asl_new
-PAGE = 4096
-HEAD = struct.Struct(">BQ")  # before an untagged artifact: 0, then its length
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 SECOND = 1_000_000_000
@@ -118,9 +117,10 @@ class PythonFiles:
         made = bytearray(len(files))
         for number, (name, file) in enumerate(zip(names, files)):
             chosen = range(file.first, file.first + file.spans)
-            right = all(_digest(content.data, *spans[each]) == content.digests[32 * each : 32 * each + 32] for each in chosen)
-            if right and b"/" not in name:
-                made[number] = self._make(name, file, [content.data[slice(*spans[each])] for each in chosen])
+            parts = [content.data[slice(*spans[each])] for each in chosen]
+            known = [content.digests[DIGEST * each : DIGEST * each + DIGEST] for each in chosen]
+            if [digest(part) for part in parts] == known and b"/" not in name:
+                made[number] = self._make(name, file, parts)
         return bytes(made)
 
     @staticmethod
@@ -130,8 +130,10 @@ class PythonFiles:
         except (OSError, ValueError):
             return False
         try:
-            _write_pages(fd, b"".join(parts))
-            good = _settle(fd, file)
+            good = _give(fd, file)
+            if good:
+                _write_pages(fd, b"".join(parts))
+                _settle(fd, file)
         except (OSError, OverflowError):
             good = False
         finally:
@@ -184,12 +186,6 @@ def _check_new(files: Sequence[New], spans: Sequence[tuple[int, int]], content: 
         raise ValueError("a descriptor, mode or time that cannot be")
 
 
-def _digest(data: memoryview, start: int, end: int) -> bytes:
-    hasher = hashlib.sha256(HEAD.pack(0, end - start))
-    hasher.update(data[start:end])
-    return hasher.digest()
-
-
 def _write_pages(fd: int, data: bytes) -> None:
     """All of a new file but its zero pages."""
     for at in range(0, len(data), PAGE):
@@ -201,8 +197,9 @@ def _write_pages(fd: int, data: bytes) -> None:
     os.ftruncate(fd, len(data))
 
 
-def _settle(fd: int, file: New) -> bool:
-    """Owner, mode, times. False where the file has attributes that nobody gave it; labels of security modules are left alone."""
+def _give(fd: int, file: New) -> bool:
+    """The owner, before anything is in the file: content is never to be had by another one than its own, and chown takes setuid bits away.
+    False where the file has attributes that nobody gave it; labels of security modules are left alone."""
     try:
         names = os.listxattr(fd)
     except OSError as error:
@@ -216,10 +213,14 @@ def _settle(fd: int, file: New) -> bool:
     found = os.fstat(fd)
     if (found.st_uid, found.st_gid) != (file.uid, file.gid):
         os.fchown(fd, file.uid, file.gid)
+    return True
+
+
+def _settle(fd: int, file: New) -> None:
+    """Mode and times, behind the content: to write takes setuid bits away, and everything changes the times."""
     os.fchmod(fd, file.mode)
     time = file.mtime_s * SECOND + file.mtime_ns
     os.utime(fd, ns=(time, time))
-    return True
 
 
 class NativeFiles:
@@ -256,7 +257,7 @@ class NativeFiles:
         memory = (ctypes.c_char * len(content.data)).from_buffer(content.data)
         spans, span_count = content.spans.buffer_info()[0], len(content.spans) // 2
         code = self._make(packed, len(packed), count, wanted, memory, len(content.data), spans, content.digests, span_count, made, count)
-        if code < 0 or len(content.digests) != 32 * span_count or len(files) != count:
+        if code < 0 or len(content.digests) != DIGEST * span_count or len(files) != count:
             raise ValueError(f"spans that do not lie inside {len(content.data)} bytes, or files of spans that are not there")
         return made.raw
 

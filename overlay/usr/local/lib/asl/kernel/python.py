@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import struct
 from collections.abc import Sequence
 from typing import Optional, Union
 
@@ -15,6 +14,7 @@ from asl.kernel.contract import (
     DIGEST,
     FILTER_BITS,
     FILTER_BLOCK,
+    HEAD,
     PAGE,
     RECORD,
     Buffer,
@@ -25,6 +25,7 @@ from asl.kernel.contract import (
     Spans,
     Table,
     Write,
+    digest,
 )
 from asl.kernel.files import PythonFiles
 from asl.kernel.merging import Input, PythonMerge
@@ -36,7 +37,6 @@ MODULO = (1 << 64) - 1
 STRIDE = 16  # bytes hashed before the hash is cut back to 64 bits; higher bits never reach the mask, they only cost time
 SLAB = 256 * PAGE  # bytes compared at once by zero_runs
 ZEROS, ZERO_PAGE = bytes(SLAB), bytes(PAGE)
-HEAD = struct.Struct(">BQ")  # before an untagged artifact: 0, then its length
 
 
 class PythonKernel(Kernel):
@@ -75,13 +75,8 @@ class PythonKernel(Kernel):
         return [(start, end) for start, end in runs if end - start >= minimum or start == 0 or end == size]
 
     def digests(self, data: Buffer, spans: Spans) -> bytes:
-        found = []
         with memoryview(data) as whole, whole.cast("B") as view:
-            for start, end in pairs(spans, len(view)):
-                hasher = hashlib.sha256(HEAD.pack(0, end - start))
-                hasher.update(view[start:end])
-                found.append(hasher.digest())
-        return b"".join(found)
+            return b"".join([digest(view[start:end]) for start, end in pairs(spans, len(view))])
 
     def verify(self, fd: int, spans: Spans, digests: bytes, memory: memoryview) -> bytes:
         good = bytearray(len(spans) // 2)
@@ -89,8 +84,8 @@ class PythonKernel(Kernel):
             if end - start > len(memory):
                 raise ValueError(f"a span of {end - start} bytes, and memory for {len(memory)}")
             with contextlib.suppress(OSError):
-                digest = hashlib.sha256(os.pread(fd, end - start, start)).digest()
-                good[number] = digest == digests[DIGEST * number : DIGEST * number + DIGEST]
+                found = hashlib.sha256(os.pread(fd, end - start, start)).digest()
+                good[number] = found == digests[DIGEST * number : DIGEST * number + DIGEST]
         return bytes(good)
 
     def sink(self, write: Write, fd: Optional[int] = None) -> Sink:

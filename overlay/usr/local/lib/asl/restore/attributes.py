@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from asl.formats import tree
 from asl.formats.tree import Entry
@@ -27,13 +27,19 @@ _ABSENT = (errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP)
 _NEVER = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E2BIG, errno.ERANGE)
 
 
-def settle(fd: int, entry: Entry, lose: Lose) -> None:
+def own(fd: int, entry: Entry, lose: Lose) -> bool:
+    """Give the file that FD is open on the owner of ENTRY, before anything is in it: content is never to be had by another one than its
+    own. False, listed as a loss, where that cannot be."""
+    return _owner(lambda: os.chown(f"/proc/self/fd/{fd}", entry.uid, entry.gid), os.fstat(fd), entry, lose)
+
+
+def settle(fd: int, entry: Entry, lose: Lose, *, owned: Optional[bool] = None) -> None:
     """Give the file that FD is open on (O_PATH is enough) the attributes of ENTRY: those that it does not have. LOSE(what, why) for each
-    that cannot be set."""
+    that cannot be set. OWNED: what own() said, where it was asked before."""
     path = f"/proc/self/fd/{fd}"
     status = os.fstat(fd)
     mode = entry.mode
-    if not _owner(lambda: os.chown(path, entry.uid, entry.gid), status, entry, lose):
+    if not (own(fd, entry, lose) if owned is None else owned):
         # A setuid program of somebody else would become one of ours.
         mode &= ~_SET_ID
     _xattrs(os.fsencode(path), entry, lose, follow=True)

@@ -179,8 +179,9 @@ class Nodes:
             return
         fd = os.open(entry.name, _NEW, 0o600, dir_fd=dir_fd)
         try:
+            owned = attributes.own(fd, entry, self.loser(path))
             self._fill(fd, entry, path)
-            attributes.settle(fd, entry, self.loser(path))
+            attributes.settle(fd, entry, self.loser(path), owned=owned)
         finally:
             os.close(fd)
         self._made(path, how)
