@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,27 @@ def test_restore_lists_what_a_damaged_store_has_lost(store: Path, tmp_path: Path
     told = document(capsys)
     assert [loss["what"] for loss in told["losses"]] == ["damaged"] and told["files"] == 4
     assert (tmp_path / "back/home/ada/thesis.txt").stat().st_size == 15_000
+
+
+@pytest.mark.parametrize("where", ["--to", "--file"])
+def test_a_restore_that_is_stopped_says_how_to_go_on_and_does(store: Path, tmp_path: Path, where: str) -> None:
+    """Ctrl-C comes when the first piece is there."""
+    library, spec = Path(__file__).parents[3] / "overlay/usr/local/lib", f"device:{store.parent / 'disk.img'}"
+    program = f"""
+import os, signal, sys
+sys.path.insert(0, {str(library)!r})
+from asl.cli import main
+from asl.restore.result import RestoreResult
+RestoreResult.step = lambda self: os.kill(os.getpid(), signal.SIGINT)
+sys.exit(main("asl-admin", sys.argv[1:]))
+"""
+    words = ["restore", "latest", where, str(tmp_path / "back"), "--store", str(store), "--config", str(store.parent / "asl.conf")]
+    words += ["--source", spec] if where == "--file" else []
+    done = subprocess.run([sys.executable, "-B", "-c", program, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 130 and done.stdout == ""
+    assert "Traceback" not in done.stderr and "stopped before the end" in done.stderr and "with --overwrite: it goes on" in done.stderr
+    assert (tmp_path / "back").exists()
+    if where == "--to":  # the image has only one piece
+        assert main("asl-admin", words) == 3, "what is there is still nobody's to replace without a word"
+    assert main("asl-admin", [*words, "--overwrite", "--verify"]) == 0
+    assert main("asl-admin", words) == 0, "now all of it is there"

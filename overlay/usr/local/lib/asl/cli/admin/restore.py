@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from asl.cli import parts
 from asl.cli.context import Context
 from asl.cli.output import fields, first_of, losses_text, printable, size
-from asl.errors import Usage
+from asl.errors import Interrupted, Usage
 
 if TYPE_CHECKING:
     from asl.restore import RestoreResult
@@ -49,6 +49,10 @@ def run(args: argparse.Namespace, context: Context) -> int:
     line = _Line(context)
     try:
         result = _restore(args, part, line)
+    except KeyboardInterrupt:
+        named = " and --serial" if args.device and not args.serial else ""
+        how = "run the same command again" if args.overwrite and not named else f"run the same command with --overwrite{named}"
+        raise Interrupted("stopped before the end", hint=f"{how}: it goes on where it stopped") from None
     finally:
         line.close()
     document = {"snapshot": str(part.snapshot.id), "source": part.spec, "view": part.root.view, **result.document()}
