@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import random
 import socket
@@ -117,7 +116,7 @@ def test_nothing_is_taken_of_a_peer_that_is_not_admitted(gateway: tuple[Site, Re
     asked = Gateway(Remote(replica.url, OWN, str(site.token_file("own", "add")), str(site.certificate)))
     assert asked.missing(about.manifest + b"\0" * 32) == b"\1\1"
     with pytest.raises(Unavailable) as refusal:
-        asked.seal(dataclasses.replace(about, domain=OWN).encode())
+        asked.seal(about._replace(domain=OWN).encode())
     assert refusal.value.reason == "SNAPSHOT_INCOMPLETE"
 
 

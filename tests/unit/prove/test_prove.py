@@ -188,7 +188,7 @@ def test_a_log_that_was_rewritten_so_that_it_fits(bench: Bench) -> None:
             return record.payload
         anchor = records.Anchor.decode(record.payload)
         about = About.decode(anchor.about)
-        return anchor._replace(about=About(**{**vars(about), "labels": {"host": "another"}}).encode()).encode()
+        return anchor._replace(about=about._replace(labels={"host": "another"}).encode()).encode()
 
     rewrite(bench.store, change)
     code, document = bench.admin("prove", "1")
@@ -370,7 +370,7 @@ def test_no_verdict_speaks_of_all_bytes_where_some_were_never_read(bench: Bench)
 def test_files_that_were_lost_are_said_too(bench: Bench) -> None:
     with open_writer(str(bench.store)) as writer:
         about = writer.state.snapshots[-1].about
-        lossy = About(**{**vars(about), "losses": 2})
+        lossy = about._replace(losses=2)
         number = str(writer.seal_snapshot(lossy).id)
     _code, document = bench.admin("prove", number)
     assert (document["ok"], document["complete"], document["unread"]) == (True, False, [])

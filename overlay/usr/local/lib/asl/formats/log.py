@@ -74,18 +74,19 @@ def records(data: bytes, before: Position = START, *, acknowledged: Optional[int
     record looks the same. Raises Damaged where a record breaks the chain and is not the last one; with ACKNOWLEDGED, the offset
     in the log up to which records were acknowledged, only where it begins before that.
     """
-    at = 0
-    while at + PREFIX.size + LINK <= len(data):
-        logseq, kind, size = PREFIX.unpack_from(data, at)
-        end = at + PREFIX.size + size + LINK
-        if end > len(data) and size <= MAX_PAYLOAD:
+    at, least, total, sha256, unpack = 0, PREFIX.size + LINK, len(data), hashlib.sha256, PREFIX.unpack_from
+    while at + least <= total:
+        logseq, kind, size = unpack(data, at)
+        end = at + least + size
+        if end > total and size <= MAX_PAYLOAD:
             return
-        body, link = data[at : end - LINK], data[end - LINK : end]
-        if logseq != before.logseq + 1 or size > MAX_PAYLOAD or hashlib.sha256(before.link + body).digest() != link:
+        # Behind the first record, the link of the one before stands right before this one.
+        chained, link = data[at - LINK : end - LINK] if at else before.link + data[: end - LINK], data[end - LINK : end]
+        if logseq != before.logseq + 1 or size > MAX_PAYLOAD or sha256(chained).digest() != link:
             torn = acknowledged is not None and before.offset >= acknowledged
-            if not torn and (end < len(data) or size > MAX_PAYLOAD):
+            if not torn and (end < total or size > MAX_PAYLOAD):
                 raise Damaged(f"the log breaks its chain at byte {before.offset} (after record {before.logseq})", reason="BAD_LOG")
             return
         before = Position(logseq, link, before.offset + end - at)
-        yield Record(logseq, kind, body[PREFIX.size :], before)
+        yield Record(logseq, kind, chained[least:], before)
         at = end

@@ -13,10 +13,12 @@ follows. The anchor's `root` is the SHA-256 of this file.
 from __future__ import annotations
 
 import re
+from binascii import unhexlify
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple, Optional
 
 from asl.errors import Damaged, Unsupported, Usage
 from asl.formats import canonical
@@ -77,15 +79,16 @@ class Manifest:
         return cls(sources, _all_of(int, value["chunking"], "the chunking of a manifest", "BAD_MANIFEST"))
 
 
-@dataclass(frozen=True)
-class About:
-    """What a snapshot is about: the text part of its anchor. `sealed` in seconds since 1970, by the clock of the sealing host."""
+class About(NamedTuple):
+    """What a snapshot is about: the text part of its anchor. `sealed` in seconds since 1970, by the clock of the sealing host.
+
+    A tuple, since a listing makes ten thousand of them."""
 
     domain: str
     manifest: Digest
     receipt: Digest
     sources: tuple[str, ...]
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
     sealed: int = 0
     size: int = 0
     files: int = 0
@@ -114,7 +117,7 @@ class About:
         if usual:
             domain, files, losses, manifest, receipt, sealed, size, source = usual.groups()
             return cls(
-                domain.decode(), Digest(bytes.fromhex(manifest.decode())), Digest(bytes.fromhex(receipt.decode())), (source.decode(),), {},
+                domain.decode(), Digest(unhexlify(manifest)), Digest(unhexlify(receipt)), (source.decode(),), {},
                 int(sealed), int(size), int(files), int(losses),
             )  # fmt: skip
         value = _fields(canonical.decode(payload, "a snapshot anchor"), _ABOUT, "a snapshot anchor", "BAD_LOG")

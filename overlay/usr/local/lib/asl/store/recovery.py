@@ -75,9 +75,11 @@ class HeadWitness:
 
     def watch(self, entries: Iterable[Record]) -> Iterable[Record]:
         """Yield ENTRIES. Raises Damaged when the record at the head's logseq is another one."""
+        head = self.head
+        awaited = head.logseq
         for record in entries:
-            if record.logseq == self.head.logseq:
-                if record.after != self.head:
+            if record.logseq == awaited:
+                if record.after != head:
                     raise Damaged(f"meta/head does not fit to log record {record.logseq}", reason="BAD_HEAD")
                 self.seen = True
             yield record
