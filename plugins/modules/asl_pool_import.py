@@ -66,6 +66,11 @@ options:
       - Import a source without its log device when that is gone. The last seconds of synchronous writes are missing then.
     type: bool
     default: false
+  allow_degraded:
+    description:
+      - Import a backend also when it is degraded. What an intake has acknowledged could be lost with its next device.
+    type: bool
+    default: false
   txg:
     description:
       - Import a source as of this transaction group. It verifies the whole pool, which takes long for a large one.
@@ -269,6 +274,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "approve": {"type": "list", "elements": "str", "default": []},
     "force_foreign": {"type": "bool", "default": False},
     "allow_missing_log": {"type": "bool", "default": False},
+    "allow_degraded": {"type": "bool", "default": False},
     "txg": {"type": "int"},
     "devices": {"type": "list", "elements": "path", "default": []},
     "load_module": {"type": "bool", "default": False},
@@ -276,7 +282,7 @@ ARGUMENT_SPEC: dict[str, t.Any] = {
     "timeout": {"type": "int", "default": 900},
     **ENGINE_SPEC,
 }
-GATES = ("force_foreign", "allow_missing_log", "load_module", "init")
+GATES = ("force_foreign", "allow_missing_log", "allow_degraded", "load_module", "init")
 
 
 def arguments(params: dict[str, t.Any], check: bool) -> list[str]:

@@ -279,6 +279,36 @@ def test_a_backend_that_zfs_calls_degraded_goes_out_again(backend: Backend) -> N
     assert backend.rescue.now["pools"] == {}
 
 
+def test_a_degraded_backend_gets_the_same_answer_each_time_until_it_is_allowed(backend: Backend) -> None:
+    plan = {"names": {backend.guid: "single"}, "datasets": {"single/asl": backend.target}}
+    busy = {"fail": {"zpool export": ["cannot export 'single': pool is busy", 1]}}
+    backend.rescue.tell({**plan, **busy, "spoil": {"properties": {"health": "DEGRADED"}}})
+    error = backend.fails()
+    assert (error.reason, error.exit_code) == ("EXPORT_FAILED", 4) and "pool is busy" in error.message and "DEGRADED" in error.message
+    assert backend.rescue.now["pools"], "it stays imported"
+    for _ in range(2):
+        error = backend.fails()
+        assert (error.reason, error.exit_code) == ("BACKEND_DEGRADED", 3)
+    assert backend.fails(check=True).reason == "BACKEND_DEGRADED"
+    assert not [call for call in backend.rescue.calls if call[0] == "mount"]
+    done = backend.run(allow_degraded=True)
+    assert done["mounted_at"] == backend.target and any("DEGRADED" in note for note in done["notes"])
+    backend.rescue.tell({**backend.rescue.now, "pools": {"single": {**backend.rescue.now["pools"]["single"], "health": "SUSPENDED"}}})
+    assert backend.fails(allow_degraded=True).reason == "BACKEND_DEGRADED", "more than one device is lost"
+
+
+def test_a_backend_that_is_allowed_to_be_degraded_comes_in(backend: Backend) -> None:
+    plan = {"names": {backend.guid: "single"}, "datasets": {"single/asl": backend.target}}
+    backend.rescue.tell({**plan, "spoil": {"properties": {"health": "DEGRADED"}}})
+    assert backend.run(allow_degraded=True)["health"] == "DEGRADED"
+
+
+def test_an_export_that_fails_is_told_whatever_it_was_for(backend: Backend) -> None:
+    backend.rescue.tell({"names": {backend.guid: "single"}, "fail": {"zpool export": ["cannot export 'single': pool is busy", 1]}})
+    error = backend.fails()
+    assert error.reason == "EXPORT_FAILED" and "no dataset single/asl" in error.message and "pool is busy" in error.message
+
+
 def test_a_dataset_is_made_on_request_only(backend: Backend) -> None:
     error = backend.fails()
     assert (error.reason, error.exit_code) == ("NO_DATASET", 4)

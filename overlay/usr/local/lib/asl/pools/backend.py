@@ -48,7 +48,7 @@ class Store:
             return
         mountpoint = zpool.dataset_mountpoint(self.dataset)
         if mountpoint is None and not self._request.init:
-            system.run(zpool.export_command(self.name), self._request.timeout)
+            zpool.take_out(self.name, self._request.timeout, f"it has no dataset {self.dataset}", names)
             raise unavailable("NO_DATASET", dataset=self.dataset, **names)
         if mountpoint is None:
             done = system.run(zpool.create_command(self.dataset, self.target), self._request.timeout)

@@ -101,6 +101,10 @@ REASONS: dict[str, Reason] = {
     "AFTER_CHECK": Reason(
         "the pool {name} ({guid}) was imported, but {what}; it was exported at once", "look at zpool get all {name} and dmesg"
     ),
+    "EXPORT_FAILED": Reason(
+        "the pool {name} ({guid}) was imported, but {what}; it cannot be exported again: {words}",
+        "it is still imported: end what uses it, then zpool export {pool}",
+    ),
     "NO_DATASET": Reason("the pool {name} ({guid}) has no dataset {dataset}; it was exported again", "have it made: --init"),
     "MOUNT_FAILED": Reason("{dataset} cannot be mounted at {path}: {words}", "mend the cause and run the same again: it goes on there"),
     "DATASET_FAILED": Reason("the dataset {dataset} cannot be made: {words}", "make it by hand, then run the same again"),

@@ -21,6 +21,7 @@ class Request:
 
     force_foreign      -f: the pool was last used by another host and never exported
     allow_missing_log  -m: the log device is gone, and with it the last seconds of synchronous writes (source only)
+    allow_degraded     the pool has lost devices, and what is written into it may be lost with the next one (backend only)
     txg                -T: read the pool as of this txg; verifies the whole pool (source only)
     devices            look for members on these only, so that one of two copies can be chosen
     init               make the dataset when there is none (backend only)
@@ -32,6 +33,7 @@ class Request:
     approved: tuple[str, ...] = ()
     force_foreign: bool = False
     allow_missing_log: bool = False
+    allow_degraded: bool = False
     txg: Optional[int] = None
     devices: tuple[str, ...] = ()
     load_module: bool = False
@@ -54,7 +56,8 @@ def validate(request: Request) -> None:
     """Raise Usage for options that do not go together, Refused (NOT_A_GUID) for a pool that is named otherwise than by its GUID."""
     if request.role not in (SOURCE, BACKEND):
         raise Usage(f"a pool is imported as source or as backend, not as {request.role}")
-    wrong = {"init": request.init} if request.is_source else {"allow_missing_log": request.allow_missing_log, "txg": request.txg}
+    backends = {"init": request.init, "allow_degraded": request.allow_degraded}
+    wrong = backends if request.is_source else {"allow_missing_log": request.allow_missing_log, "txg": request.txg}
     for name, value in wrong.items():
         if value:
             raise Usage(f"{name} does not go with a pool that is imported as {request.role}", hint="see asl-admin pool import --help")

@@ -67,7 +67,9 @@ def _imported(request: Request, seen: Situation, names: Mapping[str, str]) -> Op
     """What is imported already: the pool itself in the wrong mode, or another one under the name that this one would get."""
     state = seen.state(request.guid)
     if state is not None:
-        return refused("WRONG_MODE", mode=state.mode, **names) if state.read_only != request.is_source else None
+        if state.read_only != request.is_source:
+            return refused("WRONG_MODE", mode=state.mode, **names)
+        return refused("BACKEND_DEGRADED", **names) if unhealthy(request, state) else None
     wanted = temporary_name(request.guid) if request.is_source else names["name"]
     return refused("NAME_TAKEN", name=wanted) if any(each.name == wanted for each in seen.states) else None
 
@@ -121,11 +123,19 @@ def _backend(request: Request, seen: Situation, pool: Pool, names: Mapping[str, 
         return refused("MEMBER_HELD", member=held["path"], holder=held["held_by"], **names)
     fact = seen.fact
     if fact is not None:
-        judged = replace(fact, foreign=fact.foreign and not request.force_foreign)
+        judged = replace(
+            fact, foreign=fact.foreign and not request.force_foreign, degraded=fact.degraded and not request.allow_degraded
+        )
         finding = backend.judge(judged, seen.facts, seen.zfs, replace(config, local_approved=approved(request, config)))
         if finding is not None:
             return from_finding(finding)
     return refused("MOUNTPOINT_NOT_EMPTY", path=config.local_mount) if occupied(config.local_mount) else None
+
+
+def unhealthy(request: Request, state: zpool.State) -> bool:
+    """Whether a backend that is imported is one into which nothing should be written, as long as no operator allows it."""
+    healths = ("ONLINE", "DEGRADED") if request.allow_degraded else ("ONLINE",)
+    return not request.is_source and state.health not in healths
 
 
 def foreign(pool: Pool, names: Mapping[str, str]) -> AslError:

@@ -150,19 +150,19 @@ class _Import:
         wrong = wrong or (f"{stray[0]} was mounted" if stray else None)
         if wrong:
             self._undo(f"it {wrong}" if wrong.startswith("is ") else wrong)
-        if not self.request.is_source and state.health != "ONLINE":
+        if rules.unhealthy(self.request, state):
             # What labels do not tell: a device that was taken offline, errors, a resilver that has not ended.
-            system.run(zpool.export_command(state.name), self.request.timeout)
+            zpool.take_out(state.name, self.request.timeout, f"ZFS calls its health {state.health}", self.names)
             raise refused("BACKEND_DEGRADED", **self.names)
         if self.request.is_source:
             self.labels["after"] = devices.label_hashes(self.members)
             changed = devices.changed(self.labels["before"], self.labels["after"])
             if changed:
-                system.run(zpool.export_command(state.name), self.request.timeout)
+                zpool.take_out(state.name, self.request.timeout, f"the labels of {', '.join(changed)} changed", self.names)
                 raise devices.labels_changed(changed, self.names)
 
     def _undo(self, what: str) -> None:
-        system.run(zpool.export_command(self.imported_as), self.request.timeout)
+        zpool.take_out(self.imported_as, self.request.timeout, what, self.names)
         raise unavailable("AFTER_CHECK", what=what, **self.names)
 
     def _mounts(self) -> list[system.Mount]:

@@ -7,12 +7,13 @@ Nothing here is decided: a caller has made sure that the tool is a real one, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
 from asl import system
 from asl.imported import KSTAT, altroot, temporary_name
+from asl.pools.codes import unavailable
 from asl.pools.request import Request
 
 QUESTION = 60.0  # seconds for a command that only asks
@@ -56,6 +57,15 @@ def import_command(request: Request, devices: Sequence[str]) -> list[str]:
 def export_command(name: str) -> list[str]:
     """Never with -f."""
     return ["zpool", "export", name]
+
+
+def take_out(name: str, timeout: float, what: str, names: Mapping[str, str]) -> None:
+    """Export a pool that must not stay, because of WHAT (a clause: "it is degraded"). Raises Unavailable (EXPORT_FAILED) where it stays
+    all the same: whoever asks next finds it imported."""
+    done = system.run(export_command(name), timeout)
+    if done.rc != 0:
+        words = f"no answer within {timeout:.0f} seconds" if done.timed_out else done.words
+        raise unavailable("EXPORT_FAILED", what=what, words=words, pool=name, **names)
 
 
 def create_command(dataset: str, mount_point: str) -> list[str]:

@@ -118,7 +118,9 @@ CODES: dict[str, Code] = {
     ),
     "BACKEND_DESTROYED": Code("warning", "the pool {name} ({guid}) is marked as destroyed", _LABELS),
     "BACKEND_DEGRADED": Code(
-        "warning", "the pool {name} ({guid}) is degraded", "repair it first; an intake into it could lose what it acknowledged"
+        "warning",
+        "the pool {name} ({guid}) is degraded",
+        "repair it first: an intake into it could lose what it acknowledged; or take it as it is: --role backend --allow-degraded",
     ),
     "BACKEND_FOREIGN": Code(
         "warning",

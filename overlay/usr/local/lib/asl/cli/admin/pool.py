@@ -56,6 +56,7 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
     _device_argument(parser)
     parser.add_argument("--force-foreign", action="store_true", help="also when another host used it last and never exported it")
     parser.add_argument("--allow-missing-log", action="store_true", help="source only: do without a log device that is gone")
+    parser.add_argument("--allow-degraded", action="store_true", help="backend only: also when it has lost devices (DEGRADED)")
     parser.add_argument("--txg", type=int, metavar="N", help="source only: as of this transaction group; verifies the whole pool")
     parser.add_argument("--load-module", action="store_true", help="load the ZFS module when it is not loaded")
     parser.add_argument("--init", action="store_true", help="backend only: make the dataset and an empty store where there are none")
@@ -105,8 +106,8 @@ def _import(args: argparse.Namespace, context: Context) -> tuple[dict[str, Any],
 
     request = Request(
         guid=args.guid, role=args.role, approved=tuple(args.approve), force_foreign=args.force_foreign, txg=args.txg,
-        allow_missing_log=args.allow_missing_log, devices=tuple(args.device), load_module=args.load_module, init=args.init,
-        timeout=args.timeout, check=args.check,
+        allow_missing_log=args.allow_missing_log, allow_degraded=args.allow_degraded, devices=tuple(args.device),
+        load_module=args.load_module, init=args.init, timeout=args.timeout, check=args.check,
     )  # fmt: skip
     document = import_pool(request, context.config)
     if request.role == BACKEND:
