@@ -69,4 +69,4 @@ clean: ## what was built; keeps .venv and the images in the cache
 	@$(MAKE) --no-print-directory -C native clean
 	@rm -rf .cache reports
 
-.PHONY: help demo test lint docs sanity faults bench vm test-vm overlay build setup setup-demo setup-bench setup-vm clean
+.PHONY: help demo test lint docs sanity faults cuts bench vm test-vm overlay build setup setup-demo setup-bench setup-vm clean

@@ -10,6 +10,7 @@ A warning of either tool is an error, and an unknown reference is one.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,20 +38,38 @@ INDEX = """\
 reference/index
 ```
 """
-# In the order in which they are met.
-FIRST = ("runbook", "troubleshooting", "sources", "restore", "zfs", "remote", "images", "scale", "performance", "security")
+# In the order in which they are met: what it is, then what to do on a bad day, then what explains it.
+FIRST = ("readme", "runbook", "troubleshooting", "sources", "zfs", "remote", "images", "scale", "performance", "security", "architecture")
+TITLES = {"readme": "What it is, and the first rescue"}
 
 
 def pages(source: Path) -> None:
-    """The pages of docs/ as they are, and an index of them."""
+    """README.md, the pages of docs/ as they are, and an index of them. Raises SystemExit for an order that names no page."""
     found = sorted(path.stem for path in (CHECKOUT / "docs").glob("*.md"))
     for name in found:
         shutil.copy2(CHECKOUT / "docs" / f"{name}.md", source)
+    (source / "readme.md").write_text(re.sub(r"\[([^\]]*)\]\(([^)]+)\)", moved, (CHECKOUT / "README.md").read_text()))
+    found.append("readme")
+    if not set(FIRST) <= set(found):
+        sys.exit(f"{__file__}: FIRST names {', '.join(sorted(set(FIRST) - set(found)))}, and there is no such page")
     shutil.copytree(CHECKOUT / "docs" / "images", source / "images")
     shutil.copy2(CHECKOUT / "docs" / "report.schema.json", source)
-    ordered = [name for name in FIRST if name in found] + [name for name in found if name not in FIRST]
+    ordered = [*FIRST, *(name for name in found if name not in FIRST)]
     about = (CHECKOUT / "README.md").read_text().split("\n\n")[1]
-    (source / "index.md").write_text(INDEX.format(about=about, pages="\n".join(ordered)))
+    (source / "index.md").write_text(INDEX.format(about=about, pages="\n".join(map(entry, ordered))))
+
+
+def entry(name: str) -> str:
+    """The line of a page in the index."""
+    return f"{TITLES[name]} <{name}>" if name in TITLES else name
+
+
+def moved(link: re.Match[str]) -> str:
+    """A link of README.md where it has become a page beside the others; to what is no page, its words alone."""
+    text, target = link.groups()
+    if "://" in target or target.startswith("#"):
+        return link.group()
+    return f"[{text}]({target.removeprefix('docs/')})" if target.startswith("docs/") else text
 
 
 def reference(folder: Path, source: Path) -> None:
