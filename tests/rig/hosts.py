@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -28,6 +29,14 @@ for device in "$@"; do mknod -m 0660 "/dev/loop$device" b 7 "$device"; done
 """
 
 
+def fit(name: str) -> str:
+    """NAME, when containers and folders may be called so. Raises RigError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,40}", name):
+        what = "letters, digits, dots, dashes and underscores, 41 at most, the first a letter or a digit"
+        raise RigError(f"{name!r} cannot name a project or a host of the rig: podman takes {what}")
+    return name
+
+
 @dataclasses.dataclass(frozen=True)
 class Host:
     """A running container. MONITOR is the process that watches over it, outside."""
@@ -44,7 +53,8 @@ class Rig:
     """The containers, keys and disks of one PROJECT (demo, molecule, a test's name)."""
 
     def __init__(self, project: str) -> None:
-        self.project = project
+        """Raises RigError for a name that is not fit for podman."""
+        self.project = fit(project)
         self.folder = RUNS / project
         self.key = self.folder / "key"
         self.known_hosts = self.folder / "known_hosts"
@@ -80,7 +90,7 @@ class Rig:
         """Boot a host NAME that sees the loop devices DISKS and no others; returns when it answers over SSH."""
         if not self.key.exists():
             self.prepare()
-        container = f"asl-{self.project}-{name}"
+        container = f"asl-{self.project}-{fit(name)}"
         host_key = self._host_key(name)
         monitor_file = self.folder / f"{name}.monitor"
         podman(

@@ -228,8 +228,7 @@ def test_what_is_admitted_decides_what_may_be_read(tmp_path: Path) -> None:
         federation.peer_to_read("other")
 
 
-def test_logging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ASL_STATE_DIR", str(tmp_path / "state"))
+def test_logging(tmp_path: Path) -> None:
     path = write(tmp_path, f"level = debug\ntarget = {tmp_path}/state/asl.log\nformat = json")
     assert load_logging(path).target == f"{tmp_path}/state/asl.log"
     for bad in ("/var/log/asl.log", "/var/lib/asl", "syslog"):

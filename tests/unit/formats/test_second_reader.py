@@ -34,9 +34,7 @@ def load() -> Any:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("ASL_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("ASL_RUN_DIR", str(tmp_path / "run"))
+def store(tmp_path: Path) -> str:
     location = str(tmp_path / "store")
     init_store(location)
     return location

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each test has state of its own; trees are made once."""
+"""Trees are made once."""
 
 from __future__ import annotations
 
@@ -18,12 +18,8 @@ settings.load_profile("asl")
 
 
 @pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where caches go."""
-    monkeypatch.setenv("ASL_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("ASL_RUN_DIR", str(tmp_path / "run"))
+def _with_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ASL_NO_NATIVE", raising=False)
-    return tmp_path / "state"
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,7 @@ from asl import system
 
 @pytest.fixture
 def rescue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rescue:
-    """A live root with ZFS loaded; state goes to a folder of its own."""
+    """A live root with ZFS loaded."""
     found = Rescue(tmp_path)
     monkeypatch.setattr(system, "SEARCH", f"{found.bin}:/usr/sbin:/sbin:/usr/bin:/bin")
-    monkeypatch.setenv("ASL_RUN_DIR", str(tmp_path / "run"))
-    monkeypatch.setenv("ASL_STATE_DIR", str(tmp_path / "state"))
     return found

@@ -306,10 +306,8 @@ def test_memory_and_clock(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def rescue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Config]:
-    """A recorded rescue system with a store at local.mount, and /run/asl in a folder of its own."""
-    monkeypatch.setenv("ASL_RUN_DIR", str(tmp_path / "run"))
-    monkeypatch.setenv("ASL_STATE_DIR", str(tmp_path / "state"))
+def rescue(tmp_path: Path) -> tuple[str, Config]:
+    """A recorded rescue system with a store at local.mount."""
     store = make_store(tmp_path / "store")
     root = tree(tmp_path / "machine", {**DISK, "proc/self/mountinfo": mountinfo(OVERLAY, f"8:17 / {store} rw - ext4 /dev/sdb1 rw")})
     return root, Config(local_mount=str(store))
