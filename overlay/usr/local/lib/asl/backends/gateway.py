@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from asl.backends import layout
-from asl.backends.https import AGAIN, Answer, Connections, Lost, problem
+from asl.backends.https import Answer, Connections, Lost
 from asl.backends.remote import Remote
 from asl.backends.secret import others_may_read
 from asl.endpoint import Unreachable
@@ -23,6 +23,8 @@ from asl.formats import canonical
 from asl.formats.artifact import Buffer
 
 MOST_DIGESTS = 100_000
+# After these a new token may lie in the file of the old one.
+_RENEW = ("TOKEN_EXPIRED", "TOKEN_INVALID", "TOKEN_REVOKED")
 
 
 class Gateway:
@@ -41,8 +43,10 @@ class Gateway:
             self._token = self._token or read_token(self.remote.token_file)
             return {"Authorization": f"Bearer {self._token}", **(added or {})}
 
-    def _renewed(self) -> bool:
-        """True when the token file has another token by now."""
+    def _renewed(self, error: AslError) -> bool:
+        """True when the token was refused with ERROR, and its file has another one by now."""
+        if error.reason not in _RENEW:
+            return False
         with self._mutex:
             old, self._token = self._token, read_token(self.remote.token_file)
             return self._token != old
@@ -53,8 +57,12 @@ class Gateway:
             try:
                 return self._connections.call(method, path, body, self._headers(headers))
             except Unavailable as error:
-                if error.reason not in ("TOKEN_EXPIRED", "TOKEN_INVALID", "TOKEN_REVOKED") or not self._renewed():
+                if not self._renewed(error):
                     raise
+
+    def _ask(self, path: str, value: bytes) -> dict[str, Any]:
+        """The JSON document that answers VALUE (JSON), sent to PATH of the domain."""
+        return document(self.call("POST", f"{self._own}/{path}", value, {"Content-Type": "application/json"}))
 
     def meta(self) -> dict[str, Any]:
         """What the gateway says of itself and of the token: verbs, store_id, limits, time. Raises Unavailable for a wrong domain."""
@@ -114,25 +122,21 @@ class Gateway:
     def _put_from(self, path: str, data: Buffer, offset: int) -> None:
         """One attempt. Another one has to ask for the offset first, so that nothing is sent twice."""
         headers = self._headers({"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"})
-        found = self._connections.request("PUT", path, memoryview(data)[offset:], headers)
-        if found.status < 400:
-            self._connections.patience.answered()
-            return
-        error = problem(found, f"PUT {path}")
-        if found.status in AGAIN:
-            raise Lost(error.message, reason=error.reason, hint=error.hint)
-        if error.reason in ("TOKEN_EXPIRED", "TOKEN_INVALID", "TOKEN_REVOKED") and self._renewed():
-            raise Lost(error.message, reason=error.reason)
-        raise error
+        try:
+            self._connections.once("PUT", path, memoryview(data)[offset:], headers)
+        except Unavailable as error:
+            if self._renewed(error):
+                raise Lost(error.message, reason=error.reason) from error
+            raise
 
     def seal(self, about: bytes) -> dict[str, Any]:
         """Seal the snapshot ABOUT (canonical JSON); the gateway's document with its receipt. `created` says whether it is new."""
-        return document(self.call("POST", f"{self._own}/snapshots", about, {"Content-Type": "application/json"}))
+        return self._ask("snapshots", about)
 
     def find(self, about: bytes) -> Optional[dict[str, Any]]:
         """The document of the sealed snapshot with the content, sources and labels of ABOUT; None when there is none."""
         try:
-            return document(self.call("POST", f"{self._own}/snapshots/find", about, {"Content-Type": "application/json"}))
+            return self._ask("snapshots/find", about)
         except Unavailable as error:
             if error.reason == "NO_SNAPSHOT":
                 return None
@@ -141,7 +145,7 @@ class Gateway:
     def knows(self, domain: str, sources: Sequence[str], labels: Mapping[str, str]) -> bool:
         """True when a snapshot of these SOURCES with these LABELS is sealed: all that a token which adds may learn of it."""
         asked = canonical.encode({"domain": domain, "sources": list(sources), "labels": dict(labels)})
-        return bool(document(self.call("POST", f"{self._own}/snapshots/known", asked, {"Content-Type": "application/json"})).get("known"))
+        return bool(self._ask("snapshots/known", asked).get("known"))
 
     def get(self, path: str, first: Optional[int] = None, last: Optional[int] = None) -> Answer:
         """An object of the domain, or the bytes FIRST to LAST of it."""

@@ -159,18 +159,21 @@ class Connections:
         pauses = self.patience.pauses()
         while True:
             try:
-                found = self.request(method, path, body, headers)
+                return self.once(method, path, body, headers)
             except (Lost, Unreachable) as error:
                 self.wait(pauses, error)
-                continue
-            if found.status < 400:
-                self.patience.answered()
-                return found
-            refused = problem(found, f"{method} {path}")
-            if found.status not in AGAIN:
-                self.patience.answered()
-                raise refused
-            self.wait(pauses, refused)
+
+    def once(self, method: str, path: str, body: Buffer = b"", headers: Optional[Mapping[str, str]] = None) -> Answer:
+        """As call(), in one attempt. Raises Lost, also for an answer after which it is to be tried again, Unreachable, and AslError with
+        the gateway's reason."""
+        found = self.request(method, path, body, headers)
+        if found.status in AGAIN:
+            error = problem(found, f"{method} {path}")
+            raise Lost(error.message, reason=error.reason, hint=error.hint, **error.fields)
+        self.patience.answered()
+        if found.status >= 400:
+            raise problem(found, f"{method} {path}")
+        return found
 
     @staticmethod
     def wait(pauses: Iterator[float], error: AslError) -> None:
