@@ -21,7 +21,6 @@ from faults.failing import SHORT, failing
 from faults.workload import Acknowledged
 
 from asl.backends import posix
-from asl.backends.base import Adds
 from asl.errors import AslError
 from asl.store import init_store, merge, raw, writer
 from asl.store.check import check
@@ -40,15 +39,6 @@ def small_limits() -> Iterator[None]:
         writer.LARGE, writer.BLOCKS_PER_COMMIT, merge.MANY_SEGMENTS = kept
 
 
-def crashed(backend: Adds, acknowledged: Acknowledged) -> bool:
-    """Run the workload; True when it crashed."""
-    try:
-        workload.run(backend, acknowledged)
-    except Crash:
-        return True
-    return False
-
-
 def undisturbed() -> tuple[list[Any], int]:
     """The snapshots that have to come out, and the number of operations it takes."""
     backend = Volatile.empty_store()
@@ -63,7 +53,7 @@ def power_below_the_store(folder: Path, seed: int, rounds: int) -> Points:
             rng, acknowledged = random.Random(f"{seed}/{moment}/{each}"), Acknowledged()
             backend = Volatile.empty_store()
             backend.crash_at = moment
-            while crashed(backend, acknowledged):
+            while workload.crashed(backend, acknowledged):
                 backend = backend.after_crash(rng)
                 workload.verify(backend, acknowledged)
                 yield f"operation {moment}, round {each}"
@@ -80,9 +70,9 @@ def killed_then_power(folder: Path, seed: int, rounds: int) -> Points:
             rng, acknowledged = random.Random(f"{seed}/{moment}/{each}"), Acknowledged()
             backend = Volatile.empty_store()
             backend.crash_at = moment
-            if crashed(backend, acknowledged):
+            if workload.crashed(backend, acknowledged):
                 backend = backend.killed()
-                assert not crashed(backend, acknowledged)
+                assert not workload.crashed(backend, acknowledged)
             backend = backend.after_crash(rng)
             workload.verify(backend, acknowledged)
             assert workload.run(backend, acknowledged) == wanted

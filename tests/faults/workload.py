@@ -11,6 +11,8 @@ import functools
 import random
 from dataclasses import dataclass, field
 
+from faults.crash import Crash
+
 from asl.backends.base import Adds, Reads
 from asl.formats import artifact, records, snapshot
 from asl.formats.artifact import TAG_MANIFEST, TAG_RECEIPT, TAG_TREE, Artifact
@@ -100,3 +102,12 @@ def verify(backend: Reads, acknowledged: Acknowledged) -> None:
         assert snapshots[number].about.manifest == content
     for found in snapshots.values():
         assert found.manifest.sources and found.receipt["format"] == "asl-receipt"
+
+
+def crashed(backend: Adds, acknowledged: Acknowledged) -> bool:
+    """Run the workload; True when it crashed."""
+    try:
+        run(backend, acknowledged)
+    except Crash:
+        return True
+    return False

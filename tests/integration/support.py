@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+from rig.gateway import Site
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 BIN = CHECKOUT / "overlay" / "usr" / "local" / "bin"
 
@@ -130,3 +132,13 @@ def differences(one: Path, other: Path) -> list[str]:
 def number(name: str, default: int) -> int:
     """A count from the environment: long runs turn it up."""
     return int(os.environ.get(name, default))
+
+
+def host(folder: Path, site: Site, *verbs: str) -> Machine:
+    """A machine with a token under its /run/asl."""
+    machine = Machine(folder)
+    machine.environment()
+    token = folder / "run" / "token"
+    token.touch(0o600)
+    token.write_text(site.token(*verbs))
+    return machine

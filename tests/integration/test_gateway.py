@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from integration.support import Machine, differences
+from integration.support import Machine, differences, host
 from rig.gateway import Replica, Site, running
 
 from asl.backends.https import Connections
@@ -34,16 +34,6 @@ def tree(folder: Path, seed: int, common: int = 1, size: int = 3 << 20) -> Path:
         rng = random.Random(f"{common}/{number}" if number else f"own {seed}")
         (folder / f"file{number}").write_bytes(rng.randbytes(size))
     return folder
-
-
-def host(folder: Path, site: Site, *verbs: str) -> Machine:
-    """A machine with a token under its /run/asl."""
-    machine = Machine(folder)
-    machine.environment()
-    token = folder / "run" / "token"
-    token.touch(0o600)
-    token.write_text(site.token(*verbs))
-    return machine
 
 
 def test_three_hosts_send_what_differs_and_all_of_it_comes_back(gateway: tuple[Site, Replica], tmp_path: Path) -> None:

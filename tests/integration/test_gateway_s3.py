@@ -21,7 +21,7 @@ import pytest
 from asl_gateway.s3 import Bucket  # type: ignore[import-not-found]
 from asl_gateway.settings import Settings  # type: ignore[import-not-found]
 from botocore.exceptions import ClientError
-from integration.support import Machine, Tool
+from integration.support import Tool, host
 from moto.server import ThreadedMotoServer
 from rig import ceph
 from rig.gateway import Replica, Site, environment, free_port
@@ -51,15 +51,6 @@ def site(engine: ceph.Ceph, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def s3_settings(folder: Path, url: str) -> dict[str, str]:
     return {"spool": str(folder / "spool"), "s3.endpoint": url, "s3.credentials-file": str(ceph.credentials(folder))}
-
-
-def host(folder: Path, site: Site, *verbs: str) -> Machine:
-    machine = Machine(folder)
-    machine.environment()
-    token = folder / "run" / "token"
-    token.touch(0o600)
-    token.write_text(site.token(*verbs))
-    return machine
 
 
 def place(site: Site, replica: Replica) -> list[str]:

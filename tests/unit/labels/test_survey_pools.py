@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 import archive
 import pytest
+from unit.recorded import tree
 
 from asl.config import Config
 from asl.preflight.found import pool_facts, probe
@@ -81,14 +82,6 @@ def test_nothing_is_written(tmp_path: Path) -> None:
     before = (path.stat().st_mtime_ns, path.read_bytes())
     assert len(survey([str(path)])["pools"]) == 1
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
-
-
-def tree(root: Path, files: dict[str, str]) -> str:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return str(root)
 
 
 BLOCKS = {

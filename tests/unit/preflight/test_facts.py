@@ -11,20 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.recorded import tree
 
 from asl import cli, preflight, system
 from asl.config import Config
 from asl.preflight import environment, touching, zfs
 from asl.preflight.local import local_store
 from asl.preflight.report import differs
-
-
-def tree(root: Path, files: dict[str, str]) -> str:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return str(root)
 
 
 def mountinfo(*lines: str) -> str:

@@ -22,7 +22,6 @@ from faults.disk import Disk
 from faults.workload import Acknowledged
 
 from asl.backends import layout, posix
-from asl.backends.base import Adds
 from asl.errors import Damaged
 from asl.formats import log, records
 from asl.store import init_store, merge, writer
@@ -36,15 +35,6 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "LARGE", workload.LARGE)
     monkeypatch.setattr(writer, "BLOCKS_PER_COMMIT", 3)
     monkeypatch.setattr(merge, "MANY_SEGMENTS", workload.MANY_SEGMENTS)
-
-
-def crashed(backend: Adds, acknowledged: Acknowledged) -> bool:
-    """Run the workload; True when it crashed."""
-    try:
-        workload.run(backend, acknowledged)
-    except Crash:
-        return True
-    return False
 
 
 def undisturbed() -> tuple[list[bytes], int]:
@@ -73,7 +63,7 @@ def test_power_fails_at_every_operation() -> None:
         backend = Volatile.empty_store()
         backend.crash_at = moment
         try:
-            while crashed(backend, acknowledged):
+            while workload.crashed(backend, acknowledged):
                 backend = backend.after_crash(rng)
                 workload.verify(backend, acknowledged)
                 # The way back is hit as well, one time in two.
@@ -93,9 +83,9 @@ def test_a_killed_process_is_followed_by_another_and_then_the_power_fails() -> N
         backend = Volatile.empty_store()
         backend.crash_at = moment
         try:
-            if crashed(backend, acknowledged):
+            if workload.crashed(backend, acknowledged):
                 backend = backend.killed()
-                assert not crashed(backend, acknowledged)
+                assert not workload.crashed(backend, acknowledged)
             backend = backend.after_crash(rng)
             workload.verify(backend, acknowledged)
             assert workload.run(backend, acknowledged) == wanted

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from unit.recorded import tree
 
 from asl import system
 from asl.errors import Unavailable
@@ -91,14 +92,6 @@ def test_mounts(tmp_path: Path) -> None:
 def test_own_mounts_and_boot_id() -> None:
     assert any(mount.mount_point == "/proc" and mount.fstype == "proc" for mount in system.mounts())
     assert len(system.boot_id()) == 36
-
-
-def tree(root: Path, files: dict[str, str]) -> str:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return str(root)
 
 
 def machine(root: Path) -> str:

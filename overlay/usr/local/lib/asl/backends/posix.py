@@ -212,12 +212,7 @@ class Posix(PosixReads):
         """Put DATA in the place of NAME in one step; what was there is kept in tmp/. For repairs of stores nobody writes to."""
         fresh, kept = (self._at(f"tmp/{kind}-{name.replace('/', '-')}-{os.urandom(4).hex()}") for kind in ("new", "torn"))
         try:
-            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            try:
-                _write_all(fd, data)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            _write_new(fresh, data)
             if os.path.exists(self._at(name)):
                 os.link(self._at(name), kept)
                 _sync_folder(self._at("tmp"))
@@ -229,12 +224,7 @@ class Posix(PosixReads):
     def replace_head(self, data: bytes) -> None:
         temporary = self._at(f"tmp/head-{os.getpid()}-{os.urandom(4).hex()}")
         try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-            try:
-                _write_all(fd, data)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            _write_new(temporary, data)
             os.rename(temporary, self._at(layout.HEAD))
             _sync_folder(self._at("meta"))
         except OSError as error:
@@ -334,6 +324,16 @@ def _write_all(fd: int, data: Buffer) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def _write_new(path: str, data: Buffer) -> None:
+    """Make the file PATH, which is not there yet, with DATA, durable but for its name."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        _write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _sync_folder(path: str) -> None:
