@@ -231,20 +231,7 @@ def empty(path: Path, mib: int) -> Path:
 
 def test_a_btrfs_of_several_devices_is_not_put_together_with_real_disks(tmp_path: Path, machine: Machine) -> None:
     """The log tree of a power cut is what a mount would replay, onto the disks that can be written."""
-    live, cut = [[empty(tmp_path / f"{name}{number}.img", 160) for number in range(2)] for name in ("live", "cut")]
-    point = tmp_path / "mount"
-    point.mkdir()
-    with attached(*live) as devices:
-        run(["mkfs.btrfs", "-q", "-f", "-d", "raid1", "-m", "raid1", *devices])
-        run(["mount", "-o", f"commit=300,device={devices[1]}", devices[0], str(point)])
-        with (point / "file").open("wb") as file:
-            file.write(b"x" * 100_000)
-            file.flush()
-            os.fsync(file.fileno())
-        for there, then in zip(live, cut):
-            run(["cp", "--sparse=always", str(there), str(then)])
-        run(["umount", str(point)])
-        run(["btrfs", "device", "scan", "--forget", *devices])
+    cut = power_cut(tmp_path, 2)
     before = cut[1].read_bytes()
     with attached(cut[1]) as devices:
         run(["btrfs", "device", "scan", *devices])  # as udev does when a disk appears
@@ -254,21 +241,54 @@ def test_a_btrfs_of_several_devices_is_not_put_together_with_real_disks(tmp_path
     assert cut[1].read_bytes() == before
 
 
-@pytest.mark.parametrize("mounted_", [False, True])
-def test_a_btrfs_whose_uuid_a_real_disk_has_is_not_mounted(mounted_: bool, tmp_path: Path, machine: Machine) -> None:
-    """Detached without being unmounted, it is known to the kernel, and no disk shows it."""
-    image, disk = empty(tmp_path / "disk.img", 160), tmp_path / "real.img"
-    run(["mkfs.btrfs", "-q", "-f", str(image)])
-    run(["cp", "--sparse=always", str(image), str(disk)])
-    with attached(disk) as devices:
-        if mounted_:
-            (tmp_path / "mount").mkdir()
-            run(["mount", "-o", "ro", devices[0], str(tmp_path / "mount")])
+def power_cut(folder: Path, count: int) -> list[Path]:
+    """The images of a btrfs of COUNT devices as a power cut leaves them."""
+    live, cut = [[empty(folder / f"{name}{number}.img", 160) for number in range(count)] for name in ("live", "cut")]
+    point = folder / "mount"
+    point.mkdir()
+    with attached(*live) as devices:
+        run(["mkfs.btrfs", "-q", "-f", *(["-d", "raid1", "-m", "raid1"] if count > 1 else []), *devices])
+        run(["mount", "-o", ",".join(["commit=300", *(f"device={each}" for each in devices[1:])]), devices[0], str(point)])
+        with (point / "file").open("wb") as file:
+            file.write(b"x" * 100_000)
+            file.flush()
+            os.fsync(file.fileno())
+        for there, then in zip(live, cut):
+            run(["cp", "--sparse=always", str(there), str(then)])
+        run(["umount", str(point)])
+        run(["btrfs", "device", "scan", "--forget", *devices])
+    return cut
+
+
+@pytest.mark.parametrize("in_use", [False, True])
+def test_a_btrfs_whose_real_disk_is_here_is_looked_at_beside_it(in_use: bool, tmp_path: Path, machine: Machine) -> None:
+    """Under a UUID of its own: nothing is written to the disk, and what the kernel has mounted stays what it is."""
+    (image,) = power_cut(tmp_path, 1)
+    real = tmp_path / "real.img"
+    run(["cp", "--sparse=always", str(image), str(real)])
+    before = real.read_bytes()
+    with attached(real) as devices:
+        if in_use:
+            run(["mount", "-o", "ro,rescue=nologreplay", devices[0], str(tmp_path / "mount")])
         try:
-            assert f"{devices[0]} here has the same UUID" in refused(machine, image)
+            volume = told_of(machine, image)
+            assert volume["files"] is not None and volume["view"] == NOT_REPLAYED, volume
+            if in_use:
+                (line,) = [each for each in Path("/proc/self/mountinfo").read_text().splitlines() if f" {tmp_path}/mount " in each]
+                assert f" {devices[0]} " in line
         finally:
-            if mounted_:
+            if in_use:
                 run(["umount", str(tmp_path / "mount")])
+        run(["blockdev", "--flushbufs", *devices])
+    assert real.read_bytes() == before
+
+
+def test_a_btrfs_that_keeps_its_uuid_is_not_mounted_beside_its_disk(tmp_path: Path, machine: Machine) -> None:
+    image, real = empty(tmp_path / "disk.img", 160), tmp_path / "real.img"
+    run(["mkfs.btrfs", "-q", "-f", "--csum", "xxhash", str(image)])
+    run(["cp", "--sparse=always", str(image), str(real)])
+    with attached(real) as devices:
+        assert f"{devices[0]} here has the same UUID" in refused(machine, image)
 
 
 def test_an_xfs_whose_log_is_elsewhere_is_not_mounted(tmp_path: Path, machine: Machine) -> None:

@@ -19,7 +19,10 @@ from asl.deadline import in_child
 from asl.errors import AslError, Unavailable, Usage
 from asl.hits import view
 from asl.hits.disk import Disk
+from asl.hits.renamed import laid_over, renamed
 from asl.hits.volume import Ranges, Volume, check_alone, has_checksums
+from asl.sources import btrfs
+from asl.sources.several import Read
 from asl.survey.look import look
 
 # Files that are listed; the others are counted.
@@ -27,6 +30,8 @@ LISTED = 10_000
 # One day: a disk with very many files, in a store on a slow disk.
 SECONDS = 86_400.0
 Progress = Callable[[str, int], None]
+# (where, bytes) that stand in place of those of the disk.
+Over = Optional[tuple[int, bytes]]
 # What the disks that there are have for a sector, in bytes.
 SECTORS = (512, 1024, 2048, 4096)
 _RESTORE = "name the file that asl-admin restore --file made of this snapshot, or leave --image out"
@@ -83,15 +88,28 @@ class Search:
         return {"bytes_unread": total, "volumes": self.volumes, "files": self.files, "files_omitted": self.omitted}
 
     @contextlib.contextmanager
-    def _shown(self, *, failing: bool) -> Iterator[str]:
-        """The disk as a file: what is missing FAILS, or is zeros."""
+    def _shown(self, *, failing: bool, over: Over = None) -> Iterator[str]:
+        """The disk as a file: what is missing FAILS, or is zeros. OVER: see _read."""
         if not self._image:
-            with view.as_file(self._disk.size, self._disk.read if failing else self._disk.filled) as path:
+            with view.as_file(self._disk.size, self._read(failing=failing, over=over)) as path:
                 yield path
         elif failing:
             raise Unavailable("in an image zeros could be taken for what is missing", reason="NO_FUSE", hint="run it without --image")
         else:
             yield self._image
+
+    def _read(self, *, failing: bool, over: Over) -> Read:
+        """What reads the disk, with bytes of OVER in place of its own."""
+        read = self._disk.read if failing else self._disk.filled
+        return laid_over(read, *over) if over else read
+
+    def _renamed(self, start: int, kind: str) -> Over:
+        """What gives the btrfs at START a UUID that no disk here has; None for anything else, and where it has to keep its own."""
+        if kind != "btrfs" or self._image:
+            return None
+        at = start + btrfs.OFFSET
+        block = renamed(self._disk.filled(at, btrfs.SIZE))
+        return None if block is None else (at, block)
 
     def _look(self, found: dict[str, Any]) -> None:
         start, size, volume = found["start"], found["size"], found["volume"] or {}
@@ -114,7 +132,9 @@ class Search:
     def _volume(self, told: dict[str, Any], missing: Ranges) -> None:
         start, size, kind = told["start"], told["size"], told["type"]
         name = f"{self._spec}, partition {told['number']}" if told["number"] else self._spec
-        check_alone(name, kind, lambda at, length: self._disk.filled(start + at, length))
+        over = self._renamed(start, kind)
+        read = self._read(failing=False, over=over)
+        check_alone(name, kind, lambda at, length: read(start + at, length))
         ways = [False] if has_checksums(kind, self._disk.filled(start, 2048)) else [True]
         if ways == [True] and kind in ("ext2", "ext3", "ext4"):
             ways = [True, False]  # reading a directory ends at what fails; behind zeros it goes on
@@ -124,7 +144,7 @@ class Search:
             try:
                 if self._progress:
                     self._progress(name, 0)
-                with self._shown(failing=failing) as path, view.as_device(path, start, size) as device:
+                with self._shown(failing=failing, over=over) as path, view.as_device(path, start, size) as device:
                     seen = Volume(name, device, kind, missing, LISTED)
                     seen.find(lambda count: self._progress(name, count) if self._progress else None)
             except AslError as error:
