@@ -17,7 +17,8 @@ from scale import fleet
 
 RESCUE = CHECKOUT / "playbooks" / "rescue.yml"
 # What waits for a host and not for the control node, and what is done once for all hosts.
-WAITING, ONCE = "Wait for the intake", ("Write the reports", "Show the summary")
+WAITING = "Wait for the intake"
+ONCE = ("Have tokens issued", "Write the reports", "Show the summary", "Name the hosts that are not rescued")
 
 
 def report(done: fleet.Run) -> dict[str, dict[str, Any]]:
@@ -32,6 +33,45 @@ def test_at_most_ten_tasks_a_host_besides_waiting(tmp_path: Path) -> None:
     a_host = {name: count for name, count in done.cost["tasks"].items() if not name.endswith(WAITING) and name not in ONCE}
     assert sum(a_host.values()) <= 12 * 10, a_host
     assert {host["state"] for host in report(done).values()} == {"rescued"}
+
+
+def through_a_gateway(folder: Path, hosts: dict[str, Any], **server: str) -> tuple[fleet.Run, dict[str, str]]:
+    """rescue.yml with a gateway beside the hosts, not among those of -l; and the token that each host got."""
+    (folder / "tokens").mkdir()
+    (folder / "roots.pem").write_text("roots\n")
+    common = {"ansible_connection": "recorded", "ansible_python_interpreter": "/usr/bin/python3"}
+    (folder / "servers.json").write_text(json.dumps({"all": {"hosts": {"server": {**common, **server}}}}))
+    given = json.dumps({"asl_gateway": "server", "asl_ca": str(folder / "roots.pem")})
+    options = ["-i", str(folder / "servers.json"), "-e", given, "-l", "broken-hosts"]
+    done = fleet.run(folder, RESCUE, hosts, options=options, ASL_TOKENS=str(folder / "tokens"))
+    return done, {path.name: path.read_text() for path in (folder / "tokens").iterdir()}
+
+
+def test_at_most_ten_tasks_a_host_with_a_gateway_too(tmp_path: Path) -> None:
+    """Its token and the roots are one task. Each host gets a token of its own, for its own domain."""
+    domains = {name: "site-b" if name < "node00004" else "rescue-domain" for name in fleet.names(12)}
+    hosts = {name: {"asl_conf": {"domain.id": domain}} if domain == "site-b" else {} for name, domain in domains.items()}
+    done, tokens = through_a_gateway(tmp_path, hosts)
+    assert done.code == 0, done.printed
+    a_host = {name: count for name, count in done.cost["tasks"].items() if not name.endswith(WAITING) and name not in ONCE}
+    assert sum(a_host.values()) <= 12 * 10, a_host
+    assert done.cost["tasks"]["Have tokens issued"] == 1, "for all of them together"
+    assert {host["state"] for host in report(done).values()} == {"rescued"}
+    assert {name: token.split(".")[1] for name, token in tokens.items()} == domains
+    assert len(set(tokens.values())) == 12
+    assert not any(token in done.printed for token in tokens.values())
+
+
+def test_a_gateway_that_cannot_be_reached_stops_only_those_that_need_it(tmp_path: Path) -> None:
+    hosts = {"vault": {"asl_token": "asl1.from.vault"}, "needs": {}, "needs-too": {}}
+    done, tokens = through_a_gateway(tmp_path, hosts, recorded_fault="unreachable")
+    assert (done.reports / "report.json").exists(), done.printed
+    found = report(done)
+    assert {name: (host["state"], host["phase"]) for name, host in found.items()} == {
+        "vault": ("rescued", None), "needs": ("failed", "remote"), "needs-too": ("failed", "remote"),
+    }, done.printed  # fmt: skip
+    assert found["needs"]["reason"] == "TOKEN_MISSING" and found["needs"]["next"]
+    assert tokens == {"vault": "asl1.from.vault"}
 
 
 @contextlib.contextmanager

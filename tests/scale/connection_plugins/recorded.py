@@ -9,6 +9,7 @@ the network and the work of the host, so that a thousand of them fit on a small 
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -34,6 +35,14 @@ REFUSED = {
     "failed": True, "mode": "none", "reason": "NO_STORE", "hint": "mount one",
     "msg": "there is no place for an intake: there is no store at /mnt/asl/local [NO_STORE]. Next: mount one",
 }  # fmt: skip
+
+
+def _issued(payload: bytes) -> Any:
+    """What asl-admin token issue says: the domain and a number stand for a token."""
+    asked = re.search(rb'"--domain", "([^"]+)", "--count", "?(\d+)', payload)
+    assert asked, "this is not how tokens are asked for"
+    lines = [f"asl1.{asked[1].decode()}.{number}" for number in range(int(asked[2]))]
+    return {"changed": True, "rc": 0, "stdout": "\n".join(lines), "stdout_lines": lines, "stderr": ""}
 
 
 class Connection(ConnectionBase):
@@ -63,6 +72,10 @@ class Connection(ConnectionBase):
         fault = self.get_option("fault")
         if module == "asl_overlay" and b'"_bundle": "' not in payload:
             return {"changed": False, "needs_bundle": True}
+        if module == "command":  # asl-admin token issue on the gateway
+            return _issued(payload)
+        if module == "asl_token":
+            return self._handed_over(payload)
         if module == "asl_preflight" and fault == "hang":
             time.sleep(10**6)
         if module == "asl_preflight" and fault == "refuse":
@@ -72,6 +85,17 @@ class Connection(ConnectionBase):
         elif module == "asl_ingest" and fault == "lose":
             raise AnsibleConnectionFailure("Failed to connect to the host via ssh: Connection timed out")
         return json.loads((RECORDED / f"{module}.json").read_text())
+
+    def _handed_over(self, payload: bytes) -> Any:
+        """As of a host without a token; which one it got is written into the folder that ASL_TOKENS names."""
+        found = re.search(rb'"token": "([^"]*)"', payload)
+        assert found, "this is not how asl_token is asked"
+        if not found[1]:
+            what = "there is no token to hand over [TOKEN_MISSING]. Next: try asl-admin token issue"
+            return {"failed": True, "msg": what, "reason": "TOKEN_MISSING", "hint": "try asl-admin token issue"}
+        if folder := os.environ.get("ASL_TOKENS"):
+            Path(folder, self._play_context.remote_addr).write_bytes(found[1])
+        return {"changed": True, "handed_over": ["/run/asl/token", "/run/asl/ca.pem"]}
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """The bundle goes nowhere."""

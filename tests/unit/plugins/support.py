@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 MODULES = (
-    "asl_host_key", "asl_image", "asl_ingest", "asl_overlay", "asl_pool_import", "asl_preflight", "asl_report", "asl_restore", "asl_verify",
+    "asl_host_key", "asl_image", "asl_ingest", "asl_overlay", "asl_pool_import", "asl_preflight", "asl_report", "asl_restore", "asl_token",
+    "asl_verify",
 )  # fmt: skip
 
 

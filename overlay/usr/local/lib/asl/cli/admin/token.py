@@ -23,6 +23,7 @@ HELP = "make keys and capability tokens for a gateway, and show what a token all
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 # Longer than any rescue; a token that never ends is a password.
 _LONGEST = 366 * 86400
+_MOST = 100_000  # tokens at once
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--verb", metavar="VERB", action="append", choices=sorted(tokens.VERBS), help="issue: add or read; may be repeated (default: add)"
     )
     parser.add_argument("--lifetime", metavar="N[mhd]", default="24h", help="issue: minutes, hours or days (default: 24h, at most 366d)")
+    parser.add_argument("--count", metavar="N", type=int, default=1, help="issue: so many tokens, one a line, each with an id of its own")
     parser.add_argument("--output", metavar="FILE", help="issue: write the token to FILE (mode 0600) instead of standard output")
     example(
         parser,
@@ -62,7 +64,15 @@ def _key(args: argparse.Namespace, context: Context) -> int:
 def _issue(args: argparse.Namespace, context: Context) -> int:
     keys = tokens.parse_keys(_read(args.file))
     expires = int(time.time()) + _seconds(args.lifetime)
-    token = tokens.issue(keys, args.domain or context.domain_id, args.verb or [tokens.ADD], expires)
+    if not 0 < args.count <= _MOST or (args.count > 1 and args.output):
+        hint = f"--count takes 1 to {_MOST}, and more than one token goes to standard output"
+        raise Usage(f"{args.count} tokens cannot be issued at once like this", reason="USAGE", hint=hint)
+    issued = [tokens.issue(keys, args.domain or context.domain_id, args.verb or [tokens.ADD], expires) for _ in range(args.count)]
+    if args.count > 1:
+        context.text("\n".join(issued))
+        context.document({"tokens": issued, "ids": [tokens.read(each).id for each in issued], "expires": expires})
+        return 0
+    token = issued[0]
     claims = tokens.read(token)
     document: dict[str, Any] = {**claims.document(), "file": args.output}
     if args.output:
