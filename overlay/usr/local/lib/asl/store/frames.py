@@ -203,10 +203,12 @@ class FrameReader:
         end = min(offset + length, frames.plain_size)
         if offset >= end:
             return b""
-        first, last = offset // frames.frame_size, (end - 1) // frames.frame_size
-        plain = b"".join([self._frame(block_id, frames, number) for number in range(first, last + 1)])
-        base = first * frames.frame_size
-        return plain[offset - base : end - base]
+        size = frames.frame_size
+        pieces = []
+        for number in range(offset // size, (end - 1) // size + 1):
+            base = number * size
+            pieces.append(self._frame(block_id, frames, number)[max(0, offset - base) : end - base])
+        return b"".join(pieces)
 
     def _table(self, block_id: BlockID, header: block.Header) -> _Frames:
         with self._mutex:
