@@ -5,12 +5,13 @@
 A peer is opened when something is first looked for in it, and only what lies in its own store counts: what it admits itself from
 others does not. What a tombstone hides in a peer is hidden here too. Nothing is ever written to a peer.
 
-A peer that cannot be reached is an error for whoever reads (PEER_UNAVAILABLE: nothing is known to be lost). For whoever adds it has
-nothing, so that everything is sent; it is tried again after a while.
+A peer that cannot be reached is told once. It is an error only for whoever reads what nobody else has either (PEER_UNAVAILABLE: nothing
+is known to be lost). For whoever adds it has nothing, so that everything is sent; it is tried again after a while.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -21,11 +22,12 @@ from asl.backends import layout
 from asl.backends.base import Reads
 from asl.errors import AslError, NotFound, Unavailable
 from asl.formats import segment
-from asl.names import DIGEST_SIZE
+from asl.names import DIGEST_SIZE, BlockID
 from asl.store.index import Index, Segment
 from asl.store.reader import Reader
 from asl.store.state import State
 
+log = logging.getLogger("asl.store")
 # Seconds until a peer that failed is tried again.
 PAUSE = 60.0
 # Blocks of which it is remembered who has them.
@@ -35,7 +37,8 @@ Tell = Callable[[Optional[AslError]], None]
 
 class Peer:
     """One admitted peer. OPENING opens its store for reading; FRESH: seconds for which it is not asked again what is new there;
-    NEEDED: that it cannot be reached is an error; TELL is called with why it cannot be read any more, and with None when it can again."""
+    NEEDED: that it cannot be reached is an error; TELL is called with why it cannot be read any more, and with None when it can again;
+    the first is logged where there is no TELL."""
 
     def __init__(
         self, name: str, opening: Callable[[], Reader], *, fresh: float = 0.0, needed: bool = True, tell: Optional[Tell] = None
@@ -76,8 +79,28 @@ class Peer:
 
     def _became(self, error: Optional[AslError]) -> None:
         before, self.error = self.error, error
-        if self._tell and (before is None) != (error is None):
+        if (before is None) == (error is None):
+            return
+        if self._tell:
             self._tell(error)
+        elif error:
+            log.warning("the peer %s cannot be read: %s", self.name, error)
+
+
+def _readers(peers: Sequence[Peer]) -> Iterator[Reader]:
+    """The stores of PEERS that can be read. Whoever comes to the end has not found what was looked for: then it raises Unavailable
+    (PEER_UNAVAILABLE) where one that is needed could not be asked."""
+    silent: Optional[Unavailable] = None
+    for peer in peers:
+        try:
+            reader = peer.reader()
+        except Unavailable as error:
+            silent = silent or error
+            continue
+        if reader is not None:
+            yield reader
+    if silent is not None:
+        raise silent
 
 
 class JoinedIndex(Index):
@@ -87,20 +110,15 @@ class JoinedIndex(Index):
         # Not Index's own: it has no segments beside those of the indexes it joins.
         self._own, self._peers = own, peers
 
-    def _readers(self) -> Iterator[Reader]:
-        for peer in self._peers:
-            reader = peer.reader()
-            if reader is not None:
-                yield reader
-
     def follow(self, state: State) -> None:
         self._own.follow(state)
 
     def number(self, digest: bytes) -> Optional[tuple[Segment, int]]:
         found = self._own.number(digest)
-        if found is not None:
-            return found
-        for reader in self._readers():
+        return self._theirs(digest) if found is None else found
+
+    def _theirs(self, digest: bytes) -> Optional[tuple[Segment, int]]:
+        for reader in _readers(self._peers):
             found = None if reader.state.hidden(digest) else reader.index.number(digest)
             if found is not None:
                 return found
@@ -108,16 +126,18 @@ class JoinedIndex(Index):
 
     def locations(self, digests: bytes) -> list[Optional[segment.Location]]:
         found = self._own.locations(digests)
-        if None in found:
-            for at, location in enumerate(found):
-                if location is None:
-                    found[at] = self.find(digests[DIGEST_SIZE * at : DIGEST_SIZE * (at + 1)])
+        for at, location in enumerate(found):
+            if location is None:
+                theirs = self._theirs(digests[DIGEST_SIZE * at : DIGEST_SIZE * (at + 1)])
+                found[at] = None if theirs is None else theirs[0].location(theirs[1])
         return found
 
     def known(self, digests: bytes) -> bytes:
         found = self._own.known(digests)
-        for reader in self._readers():
-            if 0 not in found:
+        readers = _readers(self._peers)
+        while 0 in found:
+            reader = next(readers, None)
+            if reader is None:
                 break
             there = reader.index.known(digests)
             if reader.state.tombstones:
@@ -128,6 +148,9 @@ class JoinedIndex(Index):
 
     def segments(self) -> list[Segment]:
         return self._own.segments()
+
+    def blocks(self) -> set[BlockID]:
+        return self._own.blocks()
 
 
 class JoinedReads:
@@ -142,19 +165,19 @@ class JoinedReads:
     def location(self) -> str:
         return self._own.location
 
+    def _known(self, name: str) -> Optional[Reads]:
+        with self._mutex:
+            return self._held.get(name)
+
     def _holders(self, name: str) -> Iterator[Reads]:
         """Who may have NAME: whoever is known to, or else everybody."""
-        with self._mutex:
-            held = self._held.get(name)
+        held = self._known(name)
         if held is not None:
             yield held
             return
         yield self._own
         if layout.parse_block(name) is not None:
-            for peer in self._peers:
-                reader = peer.reader()
-                if reader is not None:
-                    yield reader.backend
+            yield from (reader.backend for reader in _readers(self._peers))
 
     def _remember(self, name: str, holder: Reads) -> None:
         if layout.parse_block(name) is not None:
@@ -176,18 +199,19 @@ class JoinedReads:
         raise missing or NotFound(f"{self.location}: {name} is not there")
 
     def size(self, name: str) -> int:
-        return self._holder(name).size(name)
+        return self._found(name)[1]
 
-    def _holder(self, name: str) -> Reads:
+    def _found(self, name: str) -> tuple[Reads, int]:
+        """Who has NAME, and its size in bytes."""
         missing: Optional[NotFound] = None
         for holder in self._holders(name):
             try:
-                holder.size(name)
+                size = holder.size(name)
             except NotFound as error:
                 missing = missing or error
                 continue
             self._remember(name, holder)
-            return holder
+            return holder, size
         raise missing or NotFound(f"{self.location}: {name} is not there")
 
     def names(self, folder: str) -> Iterator[str]:
@@ -197,7 +221,7 @@ class JoinedReads:
         if layout.parse_block(name) is None:
             return self._own.path(name)
         try:
-            return self._holder(name).path(name)
+            return (self._known(name) or self._found(name)[0]).path(name)
         except AslError:
             return None
 
