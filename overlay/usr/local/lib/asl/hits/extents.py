@@ -12,7 +12,9 @@ On btrfs the physical place is one in the file system's own space; its chunk tre
 from __future__ import annotations
 
 import bisect
+import errno
 import fcntl
+import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -62,9 +64,25 @@ def extents(fd: int, size: int) -> Iterator[Extent]:
             if not flags & UNWRITTEN and logical < size:
                 yield Extent(logical, physical, min(length, size - logical))
         if last:
-            break
+            _check_end(fd, at, size)
+            return
         if at <= before:
             raise OnlyReading  # it gives the same ones again
+
+
+def _check_end(fd: int, at: int, size: int) -> None:
+    """Raise OSError where there is more than a hole between AT, where the map of the file FD ends, and SIZE.
+
+    Linux ends the map of a file with indirect blocks (ext3) at one that cannot be read, as if nothing followed."""
+    if at >= size:
+        return
+    try:
+        os.lseek(fd, at, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            return
+        raise
+    raise OSError(errno.EIO, "its map ends before it does")
 
 
 def holding(found: Iterable[Extent], missing: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
