@@ -16,7 +16,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Optional
+from typing import Optional, TypeVar
 
 from asl.backends import layout
 from asl.backends.base import Reads
@@ -28,6 +28,7 @@ from asl.store.reader import Reader
 from asl.store.state import State
 
 log = logging.getLogger("asl.store")
+Answer = TypeVar("Answer")
 # Seconds until a peer that failed is tried again.
 PAUSE = 60.0
 # Blocks of which it is remembered who has them.
@@ -187,31 +188,22 @@ class JoinedReads:
                     self._held.popitem(last=False)
 
     def read(self, name: str, offset: int = 0, length: Optional[int] = None) -> bytes:
-        missing: Optional[NotFound] = None
-        for holder in self._holders(name):
-            try:
-                found = holder.read(name, offset, length)
-            except NotFound as error:
-                missing = missing or error
-                continue
-            self._remember(name, holder)
-            return found
-        raise missing or NotFound(f"{self.location}: {name} is not there")
+        return self._first(name, lambda holder: holder.read(name, offset, length))[1]
 
     def size(self, name: str) -> int:
-        return self._found(name)[1]
+        return self._first(name, lambda holder: holder.size(name))[1]
 
-    def _found(self, name: str) -> tuple[Reads, int]:
-        """Who has NAME, and its size in bytes."""
+    def _first(self, name: str, ask: Callable[[Reads], Answer]) -> tuple[Reads, Answer]:
+        """Who has NAME first, and what it answers to ASK. Raises the own backend's NotFound where nobody has it."""
         missing: Optional[NotFound] = None
         for holder in self._holders(name):
             try:
-                size = holder.size(name)
+                found = ask(holder)
             except NotFound as error:
                 missing = missing or error
                 continue
             self._remember(name, holder)
-            return holder, size
+            return holder, found
         raise missing or NotFound(f"{self.location}: {name} is not there")
 
     def names(self, folder: str) -> Iterator[str]:
@@ -221,7 +213,7 @@ class JoinedReads:
         if layout.parse_block(name) is None:
             return self._own.path(name)
         try:
-            return (self._known(name) or self._found(name)[0]).path(name)
+            return self._first(name, lambda holder: holder.size(name))[0].path(name)
         except AslError:
             return None
 
