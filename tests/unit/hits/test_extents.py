@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from unit.hits.support import mounted, run
 
 from asl.hits import extents as module
 from asl.hits.extents import OnlyReading, extents, holding
@@ -17,10 +17,6 @@ from asl.hits.extents import OnlyReading, extents, holding
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 MIB = 1 << 20
 PIECES = 3 * module._AT_ONCE + 7
-
-
-def run(*argv: str) -> None:
-    subprocess.run(argv, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -31,11 +27,8 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     with image.open("wb") as file:
         file.truncate(32 * MIB)
     run("mkfs.ext4", "-q", "-F", "-b", "1024", "-O", "inline_data", "-I", "256", str(image))
-    run("mount", "-o", "loop", str(image), str(point))
-    try:
+    with mounted(image, point):
         yield point, image
-    finally:
-        run("umount", str(point))
 
 
 def test_a_file_of_more_pieces_than_are_asked_for_at_once_is_known_to_its_end(place: tuple[Path, Path]) -> None:

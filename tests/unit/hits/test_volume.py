@@ -7,11 +7,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.hits.support import mounted, run
 
 from asl.deadline import in_child
 from asl.hits import view
@@ -19,10 +19,6 @@ from asl.hits.volume import Volume
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 MIB, BLOCK, SIZE = 1 << 20, 1024, 17_000
-
-
-def run(*argv: str) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 def test_a_file_whose_map_cannot_be_read_is_hit_from_there_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,14 +29,11 @@ def test_a_file_whose_map_cannot_be_read_is_hit_from_there_on(tmp_path: Path, mo
     with image.open("wb") as file:
         file.truncate(16 * MIB)
     run("mkfs.ext3", "-q", "-F", "-b", str(BLOCK), str(image))
-    run("mount", "-o", "loop", str(image), str(point))
-    try:
+    with mounted(image, point):
         (point / "file").write_bytes(os.urandom(SIZE))
         with (point / "hole").open("wb") as file:
             file.write(b"x" * 100)
             file.truncate(SIZE)
-    finally:
-        run("umount", str(point))
     found = re.search(r"\(IND\):(\d+)", run("debugfs", "-R", "stat /file", str(image)))
     assert found
     bad = int(found[1]) * BLOCK
