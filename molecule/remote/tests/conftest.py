@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,14 @@ def scene() -> Any:
 
 
 @pytest.fixture
-def gateway(request: pytest.FixtureRequest) -> Host:
-    return testinfra.get_host("ansible://gateway-01", ansible_inventory=request.config.getoption("ansible_inventory"))
+def hosts(request: pytest.FixtureRequest) -> Callable[[str], Host]:
+    """A host by its name."""
+    return lambda name: testinfra.get_host(f"ansible://{name}", ansible_inventory=request.config.getoption("ansible_inventory"))
+
+
+@pytest.fixture
+def gateway(hosts: Callable[[str], Host]) -> Host:
+    return hosts("gateway-01")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from testinfra.host import Host
@@ -24,6 +25,24 @@ def test_the_second_and_third_host_sent_only_what_differs(gateway: Host, snapsho
     one = snapshots[0]["size"]
     assert status["block_bytes"] < one + 2 * scene["own"] + (4 << 20)
     assert len({each["digest"] for each in snapshots}) == 3
+
+
+def test_what_went_over_the_wire_is_what_differs(gateway: Host, snapshots: list[dict[str, Any]], scene: Any) -> None:
+    """All that the gateway was sent, by its own lines, also in the second run, which sends nothing."""
+    lines = gateway.check_output("journalctl --unit asl-gateway --no-pager --output cat").splitlines()
+    asked = [json.loads(line) for line in lines if line.startswith("{") and '"message": "request"' in line]
+    sent = sum(int(line.get("size") or 0) for line in asked if line["method"] == "PUT")
+    one = snapshots[0]["size"]
+    assert scene["own"] * 3 < sent < one + 2 * scene["own"] + (8 << 20), (sent, one)
+
+
+def test_what_was_rescued_comes_back(gateway: Host, hosts: Callable[[str], Host], snapshots: list[dict[str, Any]], scene: Any) -> None:
+    for name, (source,) in scene["sources"].items():
+        (snapshot,) = [each["snapshot"] for each in snapshots if each["sources"] == [source]]
+        gateway.check_output(f"asl-admin restore {snapshot} --file /var/tmp/back.img --store {STORE} --json")
+        back = gateway.check_output("sha256sum /var/tmp/back.img").split()[0]
+        assert back == hosts(name).check_output(f"sha256sum {source.removeprefix('device:')}").split()[0], name
+        gateway.check_output("rm /var/tmp/back.img")
 
 
 def test_the_unit_is_hardened(gateway: Host) -> None:
