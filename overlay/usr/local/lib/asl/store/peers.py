@@ -11,7 +11,6 @@ is known to be lost). For whoever adds it has nothing, so that everything is sen
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import OrderedDict
@@ -27,7 +26,6 @@ from asl.store.index import Index, Segment
 from asl.store.reader import Reader
 from asl.store.state import State
 
-log = logging.getLogger("asl.store")
 Answer = TypeVar("Answer")
 # Seconds until a peer that failed is tried again.
 PAUSE = 60.0
@@ -85,7 +83,9 @@ class Peer:
         if self._tell:
             self._tell(error)
         elif error:
-            log.warning("the peer %s cannot be read: %s", self.name, error)
+            import logging  # most stores have no peers
+
+            logging.getLogger("asl.store").warning("the peer %s cannot be read: %s", self.name, error)
 
 
 def _readers(peers: Sequence[Peer]) -> Iterator[Reader]:
@@ -213,7 +213,8 @@ class JoinedReads:
         if layout.parse_block(name) is None:
             return self._own.path(name)
         try:
-            return self._first(name, lambda holder: holder.size(name))[0].path(name)
+            holder = self._known(name) or self._first(name, lambda holder: holder.size(name))[0]
+            return holder.path(name)
         except AslError:
             return None
 
