@@ -46,7 +46,9 @@ class Disk:
             raise OSError(errno.EIO, "Input/output error")
         return memoryview(self.data)[at : at + size]
 
-    def sweep(self, at: int, size: int, sector: int, *, backward: bool, most_bad: int = 1) -> Swept:
+    def sweep(
+        self, at: int, size: int, sector: int, *, backward: bool, most_bad: int = 1, ahead: Sequence[tuple[int, int]] = ()
+    ) -> Swept:  # fmt: skip
         edges = list(range(at - at % sector, at + size, sector))
         start, end = (at + size, at + size) if backward else (at, at)
         bad = 0
@@ -196,7 +198,7 @@ def test_the_reading_process_gives_the_bytes(tmp_path: Path) -> None:
         assert bytes(first) + bytes(second) == data[: 2 << 20], "the one before is still there"
         assert bytes(reader.read(3 << 20, 4096)) == data[3 << 20 :], "what was asked for ahead and not wanted is not mistaken for it"
         for backward in (False, True):
-            assert reader.sweep(512, 4096, SECTOR, backward=backward) == (memoryview(data)[512 : 512 + 4096], 0, 0)
+            assert reader.sweep(512, 4096, SECTOR, backward=backward) == (memoryview(data)[512 : 512 + 4096], 0, 0, False)
     finally:
         reader.close()
         os.close(fd)
@@ -223,9 +225,54 @@ def test_an_error_of_the_kernel_is_passed_on() -> None:
         with pytest.raises(OSError) as error:
             reader.read(0, 4096)
         assert error.value.errno == errno.EIO
-        assert reader.sweep(0, 4096, SECTOR, backward=False) == (b"", 1, errno.EIO)
-        assert reader.sweep(0, 4096, SECTOR, backward=False, most_bad=5) == (b"", 5, errno.EIO)
-        assert reader.sweep(0, 4096, SECTOR, backward=True, most_bad=50) == (b"", 8, errno.EIO)
+        assert reader.sweep(0, 4096, SECTOR, backward=False) == (b"", 1, errno.EIO, False)
+        assert reader.sweep(0, 4096, SECTOR, backward=False, most_bad=5) == (b"", 5, errno.EIO, False)
+        assert reader.sweep(0, 4096, SECTOR, backward=True, most_bad=50) == (b"", 8, errno.EIO, False)
+    finally:
+        reader.close()
+        os.close(fd)
+
+
+def test_steps_are_read_ahead_until_one_fails_or_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was asked for ahead behind either is not read: it would be read again."""
+    data, told, real = os.urandom(8 * 4096), tmp_path / "told", patient._read
+    (tmp_path / "disk").write_bytes(data)
+
+    def read(fd: int, plain: int, buffer: memoryview, at: int) -> tuple[int, int]:
+        with told.open("a") as file:
+            file.write(f"{at} ")
+        return (0, errno.EIO) if at <= 5000 < at + len(buffer) else real(fd, plain, buffer, at)
+
+    monkeypatch.setattr(patient, "_read", read)
+    fd = os.open(tmp_path / "disk", os.O_RDONLY)
+    reader = PatientReader(fd, 30)
+    try:
+        ahead = [(8192, 8192), (16384, 8192)]
+        found = reader.sweep(0, 8192, 4096, backward=False, ahead=ahead)
+        assert found == (memoryview(data)[:4096], 1, errno.EIO, False)
+        assert reader.sweep(8192, 8192, 4096, backward=False, ahead=ahead[1:]).data == data[8192:16384]
+        assert reader.sweep(16384, 8192, 4096, backward=False).data == data[16384:24576]
+        assert [int(each) for each in told.read_text().split()] == [0, 4096, 8192, 12288, 16384, 20480]
+        monkeypatch.setattr(patient, "_SWEEP", 0.0)
+        slow = PatientReader(fd, 30)
+        assert slow.sweep(8192, 8192, 4096, backward=False, ahead=[(16384, 8192)]).data == data[8192:12288]
+        assert slow.sweep(12288, 4096, 4096, backward=False).data == data[12288:16384]
+        assert told.read_text().split()[6:] == ["8192", "12288"]
+        slow.close()
+    finally:
+        reader.close()
+        os.close(fd)
+
+
+def test_what_a_process_had_read_before_is_not_taken_for_what_it_was_asked(tmp_path: Path) -> None:
+    data = os.urandom(8192)
+    (tmp_path / "disk").write_bytes(data)
+    fd = os.open(tmp_path / "disk", os.O_RDONLY)
+    reader = PatientReader(fd, 0.2)
+    try:
+        assert reader.sweep(0, 4096, SECTOR, backward=False).data == data[:4096]
+        os.kill(reader._pid, signal.SIGSTOP)
+        assert reader.sweep(4096, 4096, SECTOR, backward=False) == (b"", 1, errno.ETIMEDOUT, True)
     finally:
         reader.close()
         os.close(fd)
@@ -289,7 +336,7 @@ def test_a_sector_that_hangs_hides_none_of_those_before_it(moody: tuple[int, byt
     reader = PatientReader(fd, 0.5)
     try:
         found = reader.sweep(30 * SECTOR, 34 * SECTOR, SECTOR, backward=backward)
-        assert found[1:] == (1, errno.ETIMEDOUT) and reader.abandoned == 1
+        assert found[1:] == (1, errno.ETIMEDOUT, True) and reader.abandoned == 1
         assert bytes(found.data) == (data[41 * SECTOR :] if backward else data[30 * SECTOR : 40 * SECTOR])
         whole = (0, 41 * SECTOR) if not backward else (20 * SECTOR, 41 * SECTOR)
         assert reader.sweep(*whole, SECTOR, backward=backward).bad == 1

@@ -23,14 +23,14 @@ from typing import NamedTuple, Optional
 from asl.sources.base import READ_SIZE, why
 from asl.sources.mapfile import BAD, FAILED, NEW, READ, UNSCRAPED, Area, RescueMap
 from asl.sources.media import SILENT, Media, silence
-from asl.sources.patient import MOST_AHEAD, PatientReader
+from asl.sources.patient import MOST_AHEAD, PatientReader, Swept
 
 # A block that failed is read again in pieces of this size, and marked as failed in them (ddrescue's cluster: 128 sectors).
 CLUSTER = 64 * 1024
 # Behind an error so much is skipped, twice as much behind the next one, at most a hundredth of the disk and never more than 1 GiB.
 SKIP, MOST_SKIPPED = 64 * 1024, 1 << 30
-# After so many good clusters in a row the next one is asked for ahead again, and after so many large reads are made again.
-EASY, CALM = 4, 64
+# After so many good clusters in a row they are read together again.
+CALM = 64
 # So many bad sectors in a row are tried at once: asking for each by itself costs more than a quick disk takes to fail.
 ROW = 128
 _MINUTE = 60.0
@@ -170,45 +170,53 @@ class Passes:
         """Copy one area that was not tried. What is skipped stays as it is in the map."""
         skip, good, cautious = 0, 0, bool(self.errors)
         while start < end:
-            step = CLUSTER if cautious else READ_SIZE
-            size = _step(start, end, step, backward=backward)
-            at = end - size if backward else start
-            most = 0 if backward or (cautious and good < EASY) else min(MOST_AHEAD, CALM - good - 1) if cautious else MOST_AHEAD
-            ahead = _following(start + size, end, step, most)
-            data = self._try(at, size, ahead=ahead)
-            if data is None and not cautious:
-                cautious, good = True, 0
-                continue  # once more, in smaller pieces
-            if data is not None:
-                skip, good = 0, good + 1
-                cautious = cautious and good < CALM
-                yield from self._give(at, data)
+            size = _step(start, end, READ_SIZE, backward=backward)
+            at, ahead = end - size if backward else start, [] if backward else _following(start + size, end, READ_SIZE, MOST_AHEAD)
+            bad = 0
+            if cautious:
+                found = self._sweep(at, size, CLUSTER, backward=backward, ahead=ahead)
+                data, bad = found.data, found.bad
+                good += len(data) // CLUSTER
             else:
-                self.map.set(at, at + size, FAILED)
-                good = 0
-                if skipping:
-                    skip = min(max(2 * skip, SKIP), self._most_skipped)
-                size += skip
-            start, end = (start, end - size) if backward else (start + size, end)
+                data = self._try(at, size, ahead=ahead) or memoryview(b"")
+            if data:
+                skip = 0
+                yield from self._give(end - len(data) if backward else start, data)
+            start, end = _without(start, end, len(data), backward=backward)
+            if bad:
+                size = _step(start, end, CLUSTER, backward=backward)
+                self.map.set(*((end - size, end) if backward else (start, start + size)), FAILED)
+                self._failed(os.strerror(found.failed), hangs=found.hung)
+                skip = min(max(2 * skip, SKIP), self._most_skipped) if skipping else 0
+                start, end = _without(start, end, min(size + skip, end - start), backward=backward)
+            if bad or not (data or cautious):
+                cautious, good = True, 0  # what failed as a whole is read once more, in smaller pieces
+            cautious = cautious and good < CALM
 
     # The rest, sector by sector.
+
+    def _sweep(
+        self, at: int, size: int, step: int, *, backward: bool, most_bad: int = 1, ahead: Sequence[tuple[int, int]] = ()
+    ) -> Swept:  # fmt: skip
+        """As PatientReader.sweep. Raises Stop."""
+        self.watch()
+        found = self._reader.sweep(at, size, step, backward=backward, most_bad=most_bad, ahead=ahead)
+        if found.data:
+            self._silent = 0
+        return found
 
     def _sectors(self, start: int, end: int, *, backward: bool, most_bad: int = 1, once: bool = False) -> Iterator[Block]:
         """Read from one end of START to END; mark what is bad. MOST_BAD sectors that cannot be read are tried in a row before anybody is
         asked. ONCE: end behind the first of them."""
         while start < end:
-            self.watch()
-            size, before = min(end - start, READ_SIZE), self._reader.abandoned
-            found = self._reader.sweep(end - size if backward else start, size, self._sector, backward=backward, most_bad=most_bad)
+            size = min(end - start, READ_SIZE)
+            found = self._sweep(end - size if backward else start, size, self._sector, backward=backward, most_bad=most_bad)
             done = len(found.data)
             if done:
-                self._silent = 0
                 yield from self._give(end - done if backward else start, found.data)
-                start, end = (start, end - done) if backward else (start + done, end)
-            start, end = self._all_bad(start, end, found.bad, backward=backward)
-            hung = self._reader.abandoned > before
+            start, end = self._all_bad(*_without(start, end, done, backward=backward), found.bad, backward=backward)
             for left in range(found.bad, 0, -1):
-                self._failed(os.strerror(found.failed), hangs=hung and left == 1)
+                self._failed(os.strerror(found.failed), hangs=found.hung and left == 1)
             if found.bad and once:
                 return
 
@@ -217,7 +225,7 @@ class Passes:
         for _ in range(count):
             size = _step(start, end, self._sector, backward=backward)
             self._bad(*((end - size, end) if backward else (start, start + size)))
-            start, end = (start, end - size) if backward else (start + size, end)
+            start, end = _without(start, end, size, backward=backward)
         return start, end
 
     def _trim(self) -> Iterator[Block]:
@@ -241,6 +249,11 @@ def _step(start: int, end: int, size: int, *, backward: bool) -> int:
     if backward:
         return min(end - start, (end - 1) % size + 1)
     return min(end - start, size - start % size)
+
+
+def _without(start: int, end: int, size: int, *, backward: bool) -> tuple[int, int]:
+    """START to END without SIZE bytes at the end where reading goes on."""
+    return (start, end - size) if backward else (start + size, end)
 
 
 def _following(start: int, end: int, size: int, most: int) -> list[tuple[int, int]]:

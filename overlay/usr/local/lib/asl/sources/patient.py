@@ -26,16 +26,17 @@ from typing import NamedTuple, Optional
 
 from asl.sources.base import READ_SIZE
 
-# slot, way, offset, length, sector (bytes), bad sectors that may be tried in a row; the answer: bytes read, the error number of what
-# follows them or 0, and how many sectors in a row follow that cannot be read.
-_ASK, _ANSWER = struct.Struct("<IIQQII"), struct.Struct("<QII")
-# How far the sweep that is under way has come, behind the slots: bytes read and bad sectors behind them. Of a child that hangs it is all
-# there will ever be known.
-_COME = struct.Struct("<QI")
-# Ways to read: as one, from the front sector by sector, from the end sector by sector, as one unless the read before it failed.
-WHOLE, FORWARDS, BACKWARDS, AHEAD = 0, 1, 2, 3
-# Sectors are read for so many seconds before the child answers with what it has: far less than any deadline.
-_SWEEP = 2.0
+# number, slot, way, whether the read before it must not have failed, offset, length, step (bytes), bad steps that may be tried in a row;
+# the answer: bytes read, the error number of what follows them or 0, and how many steps in a row follow that cannot be read.
+_ASK, _ANSWER = struct.Struct("<QIIIQQII"), struct.Struct("<QII")
+# How far the sweep that is under way has come, behind the slots: its number, bytes read and bad steps behind them. Of a child that hangs
+# it is all there will ever be known.
+_COME = struct.Struct("<QQI")
+# Ways to read: as one, from the front step by step, from the end step by step.
+WHOLE, FORWARDS, BACKWARDS = 0, 1, 2
+# Steps are read for so many seconds before the child answers with what it has, or for this part of the deadline: the rest is for the
+# one that takes long.
+_SWEEP, _SHARE = 2.0, 0.25
 # How many reads may be asked for ahead. Beside theirs, one slot is being read, one digested.
 MOST_AHEAD = 4
 SLOTS = MOST_AHEAD + 2
@@ -45,6 +46,7 @@ _COME_AT = SLOTS * READ_SIZE
 class Asked(NamedTuple):
     """A read that is under way."""
 
+    number: int
     slot: int
     at: int
     size: int
@@ -52,12 +54,13 @@ class Asked(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """What came of reading sector by sector: DATA, and behind it BAD sectors in a row that could not be read, the first with the error
-    number FAILED. Neither data nor bad sectors for all that was asked: there was no time for more."""
+    """What came of reading step by step: DATA, and behind it BAD steps in a row that could not be read, the first with the error
+    number FAILED; the last one never came back where it HUNG. Neither data nor bad steps for all that was asked: no time for more."""
 
     data: memoryview
     bad: int
     failed: int
+    hung: bool = False
 
 
 class PatientReader:
@@ -69,7 +72,7 @@ class PatientReader:
         self._link: Optional[socket.socket] = None
         self._memory: Optional[mmap.mmap] = None
         self._asked: deque[Asked] = deque()
-        self._slot = 0
+        self._number = 0
         self._left: list[int] = []
         self.abandoned = 0
 
@@ -78,33 +81,33 @@ class PatientReader:
 
         The page cache is bypassed where that can be. AHEAD: offset and length of the reads that will be asked for next, in order,
         MOST_AHEAD at most."""
+        found = self._get((at, size, WHOLE), 0, 1, ahead)
+        if found.failed:
+            raise OSError(found.failed, os.strerror(found.failed))
+        return found.data
+
+    def sweep(
+        self, at: int, size: int, step: int, *, backward: bool, most_bad: int = 1, ahead: Sequence[tuple[int, int]] = ()
+    ) -> Swept:  # fmt: skip
+        """Read SIZE bytes (READ_SIZE at most) at AT in steps that begin and end at multiples of STEP, BACKWARD from their end, up to the
+        first one that cannot be read and on over those that follow it and cannot be read either, MOST_BAD of them. AHEAD as in read()."""
+        return self._get((at, size, BACKWARDS if backward else FORWARDS), step, most_bad, ahead)
+
+    def _get(self, wanted: tuple[int, int, int], step: int, most_bad: int, ahead: Sequence[tuple[int, int]]) -> Swept:
         if self._link is None:
             self._start()
-        if self._asked and self._asked[0][1:3] != (at, size):
+        if self._asked and self._asked[0][2:] != wanted:
             self._forget()
         if not self._asked:
-            self._ask(at, size)
+            self._ask(*wanted, step, most_bad)
         for each in ahead[len(self._asked) - 1 :]:
-            self._ask(*each, AHEAD)
-        data, _bad, failed = self._answer(self._asked.popleft())
-        if failed == errno.ECANCELED:
+            self._ask(*each, wanted[2], step, most_bad, ahead=True)
+        found = self._answer(self._asked.popleft())
+        if found.failed == errno.ECANCELED:
             self._forget()
-            self._ask(at, size)
-            data, _bad, failed = self._answer(self._asked.popleft())
-        if failed:
-            raise OSError(failed, os.strerror(failed))
-        return data
-
-    def sweep(self, at: int, size: int, sector: int, *, backward: bool, most_bad: int = 1) -> Swept:
-        """Read SIZE bytes (READ_SIZE at most) at AT sector by sector, BACKWARD from their end, up to the first sector that cannot be
-        read and on over those that follow it and cannot be read either, MOST_BAD of them."""
-        if self._link is None:
-            self._start()
-        self._forget()
-        assert self._memory is not None
-        _COME.pack_into(self._memory, _COME_AT, 0, 0)
-        self._ask(at, size, BACKWARDS if backward else FORWARDS, sector, most_bad)
-        return self._answer(self._asked.popleft())
+            self._ask(*wanted, step, most_bad)
+            found = self._answer(self._asked.popleft())
+        return found
 
     def close(self) -> None:
         """End the child."""
@@ -135,16 +138,17 @@ class PatientReader:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._pid = os.fork()
         if self._pid == 0:
-            _serve(self._fd, there, self._memory)  # never returns
+            _serve(self._fd, there, self._memory, min(_SWEEP, _SHARE * self.deadline))  # never returns
         there.close()
         self._link = here
 
-    def _ask(self, at: int, size: int, way: int = WHOLE, sector: int = 0, most_bad: int = 0) -> None:
-        self._slot = (self._slot + 1) % SLOTS
+    def _ask(self, at: int, size: int, way: int, step: int, most_bad: int, *, ahead: bool = False) -> None:
+        self._number += 1
+        slot = self._number % SLOTS
         assert self._link is not None
-        self._asked.append(Asked(self._slot, at, size, way))
+        self._asked.append(Asked(self._number, slot, at, size, way))
         with contextlib.suppress(OSError):  # a child that is gone does not answer either
-            self._link.send(_ASK.pack(self._slot, way, at, size, sector, most_bad))
+            self._link.send(_ASK.pack(self._number, slot, way, ahead, at, size, step, most_bad))
 
     def _forget(self) -> None:
         """Wait for what was asked for and is not wanted any more: an answer must not be taken for another one."""
@@ -167,13 +171,13 @@ class PatientReader:
         if len(answer) == _ANSWER.size:
             count, failed, bad = _ANSWER.unpack(answer)
             return Swept(slot[:count], bad, failed)
-        count = bad = 0
-        if asked.way in (FORWARDS, BACKWARDS):
-            count, bad = _COME.unpack_from(self._memory, _COME_AT)
+        number, count, bad = _COME.unpack_from(self._memory, _COME_AT)
+        if number != asked.number:
+            count = bad = 0
         # A copy: the slot goes with the child. The sector it hangs in is one more.
         data = bytes(slot[asked.size - count :] if asked.way == BACKWARDS else slot[:count])
         self._abandon()
-        return Swept(memoryview(data), bad + 1, errno.EIO if ready else errno.ETIMEDOUT)
+        return Swept(memoryview(data), bad + 1, errno.EIO if ready else errno.ETIMEDOUT, hung=True)
 
     def _abandon(self) -> None:
         self.abandoned += 1
@@ -188,28 +192,31 @@ class PatientReader:
         self._reap()
 
 
-def _serve(fd: int, link: socket.socket, memory: mmap.mmap) -> None:
-    """In the child: answer until the other end is closed, then end at once, without any of the parent's exit handlers."""
+def _serve(fd: int, link: socket.socket, memory: mmap.mmap, patience: float) -> None:
+    """In the child: answer until the other end is closed, then end at once, without any of the parent's exit handlers.
+
+    PATIENCE: seconds for one sweep."""
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # the parent decides when to stop
         _close_others(fd, link.fileno())
-        view, direct, failed = memoryview(memory), -1, 0
-        come = functools.partial(_COME.pack_into, memory, _COME_AT)
+        view, direct, failed, short = memoryview(memory), -1, 0, False
         with contextlib.suppress(OSError):
             direct = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_DIRECT)
         while True:
             asked = link.recv(_ASK.size)
             if len(asked) != _ASK.size:
                 break
-            slot, way, at, size, sector, most_bad = _ASK.unpack(asked)
+            number, slot, way, ahead, at, size, step, most_bad = _ASK.unpack(asked)
             best, buffer, bad = fd if direct < 0 else direct, view[slot * READ_SIZE :][:size], 0
-            if way in (FORWARDS, BACKWARDS):
-                count, bad, failed = _sweep((best, fd), buffer, at, (sector, most_bad, way), come)
-            elif way == AHEAD and failed:
+            if ahead and (failed or short):
                 count, failed = 0, errno.ECANCELED  # whoever asked does not know yet, and will want something else
-            else:
+            elif way == WHOLE:
                 count, failed = _read(best, fd, buffer, at)
+            else:
+                come = functools.partial(_COME.pack_into, memory, _COME_AT, number)
+                count, bad, failed = _sweep((best, fd), buffer, at, (step, most_bad, way, time.monotonic() + patience), come)
+            short = count < size
             link.send(_ANSWER.pack(count, failed, bad))
     finally:
         os._exit(0)
@@ -235,20 +242,20 @@ def _read(fd: int, plain: int, buffer: memoryview, at: int) -> tuple[int, int]:
 
 
 def _sweep(
-    fds: tuple[int, int], buffer: memoryview, at: int, how: tuple[int, int, int], come: Callable[[int, int], None]
+    fds: tuple[int, int], buffer: memoryview, at: int, how: tuple[int, int, int, float], come: Callable[[int, int], None]
 ) -> tuple[int, int, int]:
-    """As PatientReader.sweep: (bytes read, bad sectors behind them, error number of the first); HOW: sector, most bad ones, way.
+    """As PatientReader.sweep: (bytes read, bad steps behind them, error number of the first); HOW: step, most bad ones, way, until when.
 
-    What was read lies at the beginning of BUFFER. COME is told of every sector, so that one that hangs hides none of those before it."""
-    sector, most_bad, way = how
-    began, size = time.monotonic(), len(buffer)
+    What was read lies at the beginning of BUFFER. COME is told of every step, so that one that hangs hides none of those before it."""
+    multiple, most_bad, way, until = how
+    size = len(buffer)
     done = good = bad = first = 0
-    while done < size and bad < most_bad and time.monotonic() - began < _SWEEP:
+    while done < size and bad < most_bad and (not done or time.monotonic() < until):
         if way == FORWARDS:
-            step = min(size - done, sector - (at + done) % sector)
+            step = min(size - done, multiple - (at + done) % multiple)
             start = done
         else:
-            step = min(size - done, (at + size - done - 1) % sector + 1)
+            step = min(size - done, (at + size - done - 1) % multiple + 1)
             start = size - done - step
         count, failed = _read(*fds, buffer[start : start + step], at + start)
         if count == step and not failed:
