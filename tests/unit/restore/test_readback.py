@@ -8,7 +8,7 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +106,25 @@ def test_a_directory_that_is_gone_is_a_loss_of_all_in_it(shelf: Shelf, back: Pat
     assert ("sub/x", OTHER) in unwritten(result)
 
 
-def test_what_cannot_be_looked_at_is_a_loss_and_the_end_of_nothing(shelf: Shelf, back: Path) -> None:
-    (soft, hard), lowest = resource.getrlimit(resource.RLIMIT_NOFILE), os.open("/", os.O_PATH)
-    os.close(lowest)  # the destination gets this number
+@pytest.fixture
+def lowest() -> Iterator[int]:
+    """The number that the next descriptor gets; from it on all are free, whatever was open before."""
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    taken = [os.open("/", os.O_PATH)]
+    while taken[-1] <= highest:
+        taken.append(os.dup(taken[0]))
+    os.close(taken[-1])
+    yield taken.pop()
+    for fd in taken:
+        os.close(fd)
+
+
+def test_what_cannot_be_looked_at_is_a_loss_and_the_end_of_nothing(shelf: Shelf, back: Path, lowest: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     why = "it cannot be read again: Too many open files"
     cases: tuple[tuple[int, list[tuple[str, str]]], ...] = (
         (1, [(".", why)]),
+        # The destination gets the lowest number.
         (lowest + 2, [("holes", OTHER), ("plain", OTHER), ("sub", why)]),  # one more: the directory itself
     )
     for most, wanted in cases:
