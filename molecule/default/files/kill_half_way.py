@@ -69,10 +69,11 @@ def main():
     subprocess.run(["systemctl", "stop", "asl-intake.service"], check=True)
     requests = [os.path.join(folder, "request.json") for folder, _, files in os.walk(f"{STATE}/runtime/queue") if "request.json" in files]
     with open(requests[0], encoding="utf-8") as handle:
-        sources = json.load(handle)["sources"]
+        asked = json.load(handle)
+    labels = [word for key, value in asked["labels"].items() for word in ("--label", f"{key}={value}")]
     wipe()
     subprocess.run(["systemctl", "start", "asl-intake.service"], check=True)
-    job = tool("/usr/local/bin/asl-intake", "submit", *sources)["job"]
+    job = tool("/usr/local/bin/asl-intake", "submit", *asked["sources"], *labels)["job"]
     share = half_way(job)
     subprocess.run(["systemctl", "mask", "--runtime", "asl-intake.service"], check=True)
     kill()

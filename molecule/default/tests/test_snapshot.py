@@ -9,13 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 import testinfra
+from testinfra.host import Host
 
 STORE = "--store /mnt/asl/local"
 
 
-def test_there_is_one_snapshot_of_both_sources(tool: Callable[..., Any], scene: Any) -> None:
+def test_there_is_one_snapshot_of_both_sources(host: Host, tool: Callable[..., Any], scene: Any) -> None:
     (snapshot,) = tool(f"asl-admin snapshots {STORE}")["snapshots"]
-    shown = tool(f"asl-admin show {snapshot['snapshot']} {STORE}")
+    assert snapshot["labels"] == {"host": host.check_output("hostname")}, "it is known whose it is"
+    shown = tool(f"asl-admin show host={snapshot['labels']['host']} {STORE}")
     assert [row["source"] for row in shown["sources"]] == scene["sources"]
     assert [row["bytes_unread"] for row in shown["sources"]] == [0, 0]
 
