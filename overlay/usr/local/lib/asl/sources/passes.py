@@ -222,7 +222,7 @@ class Passes:
 
     def _all_bad(self, start: int, end: int, count: int, *, backward: bool) -> tuple[int, int]:
         """Mark COUNT sectors at one end of START to END as bad; what is left."""
-        for _ in range(count):
+        for _each in range(count):
             size = _step(start, end, self._sector, backward=backward)
             self._bad(*((end - size, end) if backward else (start, start + size)))
             start, end = _without(start, end, size, backward=backward)

@@ -67,7 +67,7 @@ def _issue(args: argparse.Namespace, context: Context) -> int:
     if not 0 < args.count <= _MOST or (args.count > 1 and args.output):
         hint = f"--count takes 1 to {_MOST}, and more than one token goes to standard output"
         raise Usage(f"{args.count} tokens cannot be issued at once like this", reason="USAGE", hint=hint)
-    issued = [tokens.issue(keys, args.domain or context.domain_id, args.verb or [tokens.ADD], expires) for _ in range(args.count)]
+    issued = [tokens.issue(keys, args.domain or context.domain_id, args.verb or [tokens.ADD], expires) for _each in range(args.count)]
     if args.count > 1:
         context.text("\n".join(issued))
         context.document({"tokens": issued, "ids": [tokens.read(each).id for each in issued], "expires": expires})
