@@ -32,11 +32,6 @@ UNREAD_AT = 140_000 + (8 << 20)
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
-@pytest.fixture
 def loop(tmp_path: Path) -> Iterator[str]:
     image = tmp_path / "disk"
     image.write_bytes(os.urandom(10 << 20))

@@ -54,16 +54,6 @@ def run(shelf: Shelf, root: bytes, back: Path, path: bytes = b"", *, overwrite: 
     return [tuple(each) for each in done.changes.listed]
 
 
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
-@pytest.fixture
-def back(tmp_path: Path) -> Path:
-    return tmp_path / "back"
-
-
 def sample(shelf: Shelf, **more: Any) -> bytes:
     sub = shelf.directory(b"sub", shelf.file(b"x", b"1", **MINE), link(b"y", b"plain"), mode=0o750, **MINE)
     return shelf.root(

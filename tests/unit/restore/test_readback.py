@@ -26,16 +26,6 @@ MINE: dict[str, Any] = {"uid": os.geteuid(), "gid": os.getegid(), "mtime_s": NS 
 OTHER, UNSET = "the disk gives back something else than was written", "it does not have the attributes that it was given"
 
 
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
-@pytest.fixture
-def back(tmp_path: Path) -> Path:
-    return tmp_path / "back"
-
-
 def sample(shelf: Shelf) -> bytes:
     sub = shelf.directory(b"sub", shelf.file(b"x", b"1" * 9000, **MINE), link(b"y", b"plain"), mode=0o750, **MINE)
     return shelf.root(

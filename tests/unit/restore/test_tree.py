@@ -28,16 +28,6 @@ MINE: dict[str, Any] = {"uid": os.geteuid(), "gid": os.getegid()}
 NOT_READ = "it could not be read when the snapshot was made"
 
 
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
-@pytest.fixture
-def back(tmp_path: Path) -> Path:
-    return tmp_path / "back"
-
-
 def restore(shelf: Shelf, root: bytes, back: Path, path: bytes = b"", *, overwrite: bool = False) -> RestoreResult:
     return restore_tree(shelf, root, path, str(back), overwrite=overwrite)
 
