@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "paths": set(),
     "names": {"errors"},
+    "bytecode": {"paths"},
     "formats": {"errors", "names"},
     "kernel": {"errors"},
     "endpoint": {"errors", "deadline"},

@@ -3,7 +3,7 @@
 """The command line: parse, run one command, map errors to exit codes. Nothing below this package prints or exits.
 
 A command is a module ``asl.cli.<tool>.<command>`` with ``HELP``, ``arguments(parser)`` and ``run(args, context)``. Only the
-module of the command that runs is imported: on a rescue host without byte code each import is compiled anew.
+module of the command that runs is imported: at the first start after a boot each import is compiled.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ def write(report: dict[str, Any]) -> None:
     folder = paths.run()
     try:
         os.makedirs(folder, mode=0o755, exist_ok=True)
-        os.makedirs(paths.run("sockets"), mode=0o700, exist_ok=True)
+        for name in ("bytecode", "sockets"):
+            os.makedirs(paths.run(name), mode=0o700, exist_ok=True)
         system.replace_file(paths.run("preflight.json"), _bytes({key: value for key, value in report.items() if key != "changed"}))
         system.replace_file(paths.run("mode"), f"{report['mode']}\n".encode("ascii"))
     except OSError as error:
