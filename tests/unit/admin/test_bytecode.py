@@ -109,7 +109,10 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("spoil", [*UNSAFE.values(), *(pytest.param(each, marks=root_only) for each in FOREIGN.values())], ids=[*UNSAFE, *FOREIGN])
+CASES = [*UNSAFE.values(), *(pytest.param(each, marks=root_only) for each in FOREIGN.values())]
+
+
+@pytest.mark.parametrize("spoil", CASES, ids=[*UNSAFE, *FOREIGN])
 def test_what_others_could_have_put_there_is_not_run(spoil: Callable[[Path], object], run: Path) -> None:
     version()
     plant(kept(run))

@@ -12,6 +12,7 @@ This module and `paths` are compiled at each start: keep them short.
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import stat
@@ -95,10 +96,8 @@ def _keep(place: str, data: bytes) -> None:
             file.write(data)
         os.replace(unfinished, place)
     except OSError:
-        try:
+        with contextlib.suppress(OSError):
             os.unlink(unfinished)
-        except OSError:
-            pass
 
 
 def _moved(code: CodeType, path: str) -> CodeType:
