@@ -23,7 +23,7 @@
 #define ASL_API __attribute__((visibility("default")))
 
 /* Raised by any change of a signature, a code or a meaning, also by a new function. asl_abi() returns it. */
-#define ASL_ABI 6u
+#define ASL_ABI 7u
 
 enum {
   ASL_EBOUNDS = -1,     /* a pointer is NULL while its length is not 0, or `start` is not a place in the data */
@@ -71,6 +71,14 @@ ASL_API int64_t asl_cut(const uint8_t *data, uint64_t length, uint64_t start, co
  * start: 0, or the end of the last run of the call before. */
 ASL_API int64_t asl_zero_runs(const uint8_t *data, uint64_t length, uint64_t start, uint64_t minimum,
                               struct asl_run *runs, uint64_t capacity);
+
+/* Cuts `count` contents that lie one behind the other in the data from data[at] on, sizes[i] bytes each and none empty, as
+ * asl_cut does the last data of a stream: the chunks of all go to spans, their number in each to numbers[i]. Ends before a
+ * content that has `hole` bytes or more (not 0) in one run of zero pages, counted from its own beginning, and before one
+ * whose chunks have no room. Answers how many were cut. */
+ASL_API int64_t asl_parts(const uint8_t *data, uint64_t length, uint64_t at, const uint64_t *sizes, uint64_t count,
+                          const struct asl_chunking *chunking, uint64_t hole, struct asl_run *spans, uint64_t room,
+                          uint64_t *numbers);
 
 /* Finds the machine's libcrypto (3, else 1.1): 1, or ASL_ECRYPTO. Once before all that follow; not in two threads. */
 ASL_API int64_t asl_crypto(void);
@@ -151,21 +159,23 @@ ASL_API int64_t asl_merge(struct asl_input *inputs, uint64_t input_count, uint32
 ASL_API int64_t asl_count(struct asl_input *inputs, uint64_t input_count, uint64_t most);
 
 /* What a directory says of one of its names, links not followed. error: 0, or the errno of stat, and then nothing else
- * is set. xattrs: bytes of the list of extended attributes, or -errno; 0 for directories. */
+ * is set. xattrs: bytes of the list of extended attributes, or -errno, or ASL_UNASKED; 0 for directories. */
 struct asl_status {
   int64_t dev, ino, mode, nlink, uid, gid, rdev, size, blocks, mtime_s, mtime_ns, ctime_s, ctime_ns, error, xattrs;
 };
 
-/* Looks at `count` names, each with its zero byte behind it, `length` bytes together, in an open directory. */
-ASL_API int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, struct asl_status *out,
-                         uint64_t room);
+#define ASL_UNASKED INT64_MIN
 
-/* Reads small regular files, one behind the other, into `data`. A file that is, before and after, exactly what was
- * `seen` gets its place there in spans[i]; any other gets ASL_NONE twice and is for the caller to look at. Answers how
- * many names were looked at: less than count when the next one has no room. */
+/* Looks at `count` names, each with its zero byte behind it, `length` bytes together, in an open directory. Regular files
+ * with one link that are shorter than `below` bytes, and not empty, are not asked for extended attributes: asl_slurp is. */
+ASL_API int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, uint64_t below,
+                         struct asl_status *out, uint64_t room);
+
+/* Reads small regular files into `data`, one behind the other, seen[i].size bytes each. Ends before a file that is not,
+ * before and after, exactly what was `seen`, or that has extended attributes it was not asked for: that one is for the
+ * caller to look at. Ends also before a file that has no room. Answers how many were read. */
 ASL_API int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count,
-                          const struct asl_status *seen, uint8_t *data, uint64_t room, struct asl_run *spans,
-                          uint64_t span_room);
+                          const struct asl_status *seen, uint8_t *data, uint64_t room);
 
 /* A regular file to be made in the open `directory`: its content is `count` spans from spans[first] on, one behind the
  * other; mode has no type. */

@@ -56,7 +56,12 @@ static int64_t xattrs(int directory, const char *name) {
   return size < 0 ? -errno : (int64_t)size;
 }
 
-int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, struct asl_status *out,
+/* A file whose attributes asl_slurp asks for, when it has it open: that is a fifth of the way through /proc. */
+static int later(const struct stat *found, uint64_t below) {
+  return S_ISREG(found->st_mode) && found->st_nlink == 1 && found->st_size > 0 && (uint64_t)found->st_size < below;
+}
+
+int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, uint64_t below, struct asl_status *out,
                  uint64_t room) {
   if (directory < 0 || (!out && room) || count > room || !asl_names_fit(names, length, count)) return ASL_EBOUNDS;
   for (uint64_t i = 0; i < count; i++, names = next(names, names + NAME_ROOM)) {
@@ -67,7 +72,11 @@ int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t
       continue;
     }
     fill(&out[i], &found);
-    out[i].xattrs = S_ISDIR(found.st_mode) ? 0 : xattrs(directory, names);
+    if (later(&found, below)) {
+      out[i].xattrs = ASL_UNASKED;
+    } else {
+      out[i].xattrs = S_ISDIR(found.st_mode) ? 0 : xattrs(directory, names);
+    }
   }
   return (int64_t)count;
 }
@@ -85,13 +94,18 @@ static int open_quietly(int directory, const char *name) {
   return fd < 0 && errno == EPERM ? openat(directory, name, FLAGS) : fd;
 }
 
+static int has_no_xattrs(int fd) {
+  ssize_t size = flistxattr(fd, NULL, 0);
+  return !size || (size < 0 && (errno == ENOTSUP || errno == ENOSYS));
+}
+
 /* All of the file, when it is what was seen before and after it was read; else 0: the caller looks closer. */
 static int slurp(int directory, const char *name, const struct asl_status *seen, uint8_t *into) {
   struct stat found;
   uint64_t got = 0, size = (uint64_t)seen->size;
   int fd = open_quietly(directory, name), good;
   if (fd < 0) return 0;
-  good = S_ISREG(seen->mode);
+  good = S_ISREG(seen->mode) && (seen->xattrs != ASL_UNASKED || has_no_xattrs(fd));
   while (good && got < size) {
     ssize_t more = read(fd, into + got, size - got);
     if (more < 0 && errno == EINTR) continue;
@@ -104,17 +118,15 @@ static int slurp(int directory, const char *name, const struct asl_status *seen,
 }
 
 int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count, const struct asl_status *seen,
-                  uint8_t *data, uint64_t room, struct asl_run *spans, uint64_t span_room) {
+                  uint8_t *data, uint64_t room) {
   uint64_t at = 0, i = 0;
-  if (directory < 0 || (!seen && count) || (!data && room) || (!spans && span_room) || count > span_room) return ASL_EBOUNDS;
-  if (!asl_names_fit(names, length, count)) return ASL_EBOUNDS;
-  for (; i < count; i++, names = next(names, names + NAME_ROOM)) {
-    if (seen[i].size < 0) return ASL_EBOUNDS;
-    if ((uint64_t)seen[i].size > room - at) break;
-    spans[i] = (struct asl_run){ASL_NONE, ASL_NONE};
-    if (!slurp(directory, names, &seen[i], data + at)) continue;
-    spans[i] = (struct asl_run){at, at + (uint64_t)seen[i].size};
-    at = spans[i].end;
+  if (directory < 0 || (!seen && count) || (!data && room) || !asl_names_fit(names, length, count)) return ASL_EBOUNDS;
+  for (uint64_t j = 0; j < count; j++) {
+    if (seen[j].size < 0) return ASL_EBOUNDS;
+  }
+  for (; i < count && (uint64_t)seen[i].size <= room - at; i++, names = next(names, names + NAME_ROOM)) {
+    if (!slurp(directory, names, &seen[i], data + at)) break;
+    at += (uint64_t)seen[i].size;
   }
   return (int64_t)i;
 }

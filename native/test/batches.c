@@ -59,6 +59,35 @@ static void digests(void) {
   free(data);
 }
 
+static void parts(void) {
+  uint8_t *data = noise(30000, 7);
+  struct asl_chunking chunking = {64, 256, 1024}, wrong = {64, 255, 1024};
+  uint64_t sizes[] = {1, 9000, 10000, 64}, many[] = {1, 9000, 30000, 1}, none[] = {0}, numbers[4];
+  struct asl_run spans[400];
+  int64_t cut = asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, spans, 400, numbers);
+  uint64_t count = numbers[0] + numbers[1] + numbers[2] + numbers[3];
+  check(cut == 4 && numbers[0] == 1 && numbers[3] == 1, "parts", "count");
+  check(spans[0].start == 5000 && spans[count - 1].end == 24065, "parts", "ends");
+  for (uint64_t i = 1; i < count; i++) check(spans[i].start == spans[i - 1].end && spans[i].end > spans[i].start, "parts", "order");
+  check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, spans, count - 1, numbers) == 3, "parts", "no room for the last one");
+  check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, spans, count - 2, numbers) == 2, "parts", "no room within one");
+  memset(data + 5001 + 4096, 0, 4096);
+  check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, spans, 400, numbers) == 1, "parts", "a hole");
+  check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4097, spans, 400, numbers) == 4, "parts", "less than a hole");
+  check(asl_parts(data, 30000, 5000, many, 4, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "sizes");
+  check(asl_parts(data, 30000, 5000, none, 1, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "an empty one");
+  check(asl_parts(data, 30000, 30001, sizes, 0, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "start");
+  check(asl_parts(NULL, 30000, 5000, sizes, 4, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "no data");
+  check(asl_parts(data, 30000, 5000, NULL, 4, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "no sizes");
+  check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, NULL, 400, numbers) == ASL_EBOUNDS, "parts", "no spans");
+  check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, spans, 400, NULL) == ASL_EBOUNDS, "parts", "no numbers");
+  check(asl_parts(data, 30000, 5000, sizes, 4, NULL, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "no chunking");
+  check(asl_parts(data, 30000, 5000, sizes, 4, &wrong, 4096, spans, 400, numbers) == ASL_EPARAMETERS, "parts", "chunking");
+  check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 0, spans, 400, numbers) == ASL_EPARAMETERS, "parts", "no hole");
+  check(asl_parts(NULL, 0, 0, NULL, 0, &chunking, 4096, NULL, 0, NULL) == 0, "parts", "nothing");
+  free(data);
+}
+
 static void sink(void) {
   uint8_t *data = noise(300000, 2), out[32], *back = malloc(400000);
   struct asl_run spans[200];
@@ -131,17 +160,24 @@ static void merging(void) {
 static void files(void) {
   const char names[] = "asl.h\0absent\0test";
   struct asl_status seen[3];
-  struct asl_run spans[3];
   uint8_t data[1 << 16], good, digest[32] = {0};
   int here = open(".", O_RDONLY | O_DIRECTORY), fd = open("asl.h", O_RDONLY);
-  check(asl_scan(here, names, sizeof names, 3, seen, 3) == 3, "scan", "count");
+  check(asl_scan(here, names, sizeof names, 3, 0, seen, 3) == 3, "scan", "count");
   check(!seen[0].error && seen[1].error == ENOENT && !seen[2].error, "scan", "errors");
-  check(asl_scan(here, names, sizeof names - 1, 3, seen, 3) == ASL_EBOUNDS, "scan", "no zero at the end");
-  check(asl_scan(here, names, sizeof names, 4, seen, 4) == ASL_EBOUNDS, "scan", "a name too many");
-  check(asl_scan(here, names, sizeof names, 3, seen, 2) == ASL_EBOUNDS, "scan", "room");
-  check(asl_slurp(here, names, sizeof names, 3, seen, data, sizeof data, spans, 3) == 3, "slurp", "count");
-  check(spans[0].end == (uint64_t)seen[0].size && spans[1].start == ASL_NONE && spans[2].start == ASL_NONE, "slurp", "places");
-  check(asl_slurp(here, names, 6, 1, seen, data, 10, spans, 1) == 0, "slurp", "no room");
+  check(asl_scan(here, names, sizeof names - 1, 3, 0, seen, 3) == ASL_EBOUNDS, "scan", "no zero at the end");
+  check(asl_scan(here, names, sizeof names, 4, 0, seen, 4) == ASL_EBOUNDS, "scan", "a name too many");
+  check(asl_scan(here, names, sizeof names, 3, 0, seen, 2) == ASL_EBOUNDS, "scan", "room");
+  check(asl_slurp(here, names, sizeof names, 3, seen, data, sizeof data) == 1, "slurp", "count");
+  check(asl_slurp(here, names, 6, 1, seen, data, 10) == 0, "slurp", "no room");
+  check(asl_slurp(here, names, 6, 1, seen, NULL, 10) == ASL_EBOUNDS, "slurp", "no data");
+  check(asl_slurp(here, names, 6, 1, NULL, data, 10) == ASL_EBOUNDS, "slurp", "nothing seen");
+  check(asl_slurp(here, names, 5, 1, seen, data, 10) == ASL_EBOUNDS, "slurp", "no zero at the end");
+  check(asl_slurp(-1, names, 6, 1, seen, data, 10) == ASL_EBOUNDS, "slurp", "descriptor");
+  seen[1].size = -1;
+  check(asl_slurp(here, names, sizeof names, 3, seen, data, sizeof data) == ASL_EBOUNDS, "slurp", "size");
+  check(asl_scan(here, names, sizeof names, 3, UINT64_MAX, seen, 3) == 3, "scan", "count of what is not asked");
+  check(seen[0].xattrs == ASL_UNASKED && seen[2].xattrs == 0, "scan", "what is not asked");
+  check(asl_slurp(here, names, 6, 1, seen, data, sizeof data) == 1, "slurp", "what was not asked");
   check(asl_verify(fd, &(struct asl_run){0, 100}, digest, 1, data, sizeof data, &good) == 0 && !good, "verify", "another digest");
   check(asl_verify(fd, &(struct asl_run){0, 100}, digest, 1, data, 99, &good) == ASL_EBOUNDS, "verify", "room");
   check(asl_verify(fd, &(struct asl_run){9, 5}, digest, 1, data, 99, &good) == ASL_EBOUNDS, "verify", "span");
@@ -185,6 +221,7 @@ static void making(void) {
 static void *all(void *nothing) {
   for (unsigned i = 0; i < 20; i++) {
     digests();
+    parts();
     sink();
     look_up();
     merging();

@@ -46,6 +46,20 @@ static void cutting(struct input *in, const uint8_t *data, uint64_t size) {
   for (int64_t i = 0; i < got; i++) must(runs[i].start < runs[i].end && runs[i].end <= size);
 }
 
+static void splitting(struct input *in, const uint8_t *data, uint64_t size) {
+  struct asl_chunking chunking = {number(in), number(in), number(in)};
+  uint64_t sizes[4], numbers[4], at = number(in), count = number(in) % 5, hole = number(in), seen = 0;
+  struct asl_run spans[SLOTS];
+  int64_t got;
+  for (unsigned i = 0; i < 4; i++) sizes[i] = number(in);
+  got = asl_parts(data, size, at, sizes, count, &chunking, hole, spans, SLOTS, numbers);
+  for (int64_t i = 0; i < got; at += sizes[i++]) {
+    must(spans[seen].start == at);
+    for (uint64_t end = seen + numbers[i]; seen < end; seen++) must(spans[seen].start < spans[seen].end);
+    must(spans[seen - 1].end == at + sizes[i]);
+  }
+}
+
 static void hashing(struct input *in, const uint8_t *data, uint64_t size) {
   static int null = -1;
   struct asl_run spans[8];
@@ -88,12 +102,11 @@ static void merging(struct input *in, const uint8_t *data, uint64_t size) {
 static void naming(struct input *in, const uint8_t *data, uint64_t size) {
   static int here = -1;
   struct asl_status seen[8];
-  struct asl_run spans[8];
   uint8_t room[256];
   uint64_t count = number(in) % 9;
   if (here < 0) here = open("/proc/self", O_RDONLY | O_DIRECTORY);
-  if (asl_scan(here, (const char *)data, size, count, seen, 8) == (int64_t)count) {
-    must(asl_slurp(here, (const char *)data, size, count, seen, room, sizeof room, spans, 8) <= (int64_t)count);
+  if (asl_scan(here, (const char *)data, size, count, number(in), seen, 8) == (int64_t)count) {
+    must(asl_slurp(here, (const char *)data, size, count, seen, room, sizeof room) <= (int64_t)count);
   }
 }
 
@@ -127,9 +140,9 @@ static void making(struct input *in, const uint8_t *data, uint64_t size) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
-  static void (*const PARTS[])(struct input *, const uint8_t *, uint64_t) = {cutting, hashing, looking, merging, naming, making};
+  static void (*const PARTS[])(struct input *, const uint8_t *, uint64_t) = {cutting, splitting, hashing, looking, merging, naming, making};
   struct input in = {bytes, length < HEAD ? length : HEAD};
-  uint64_t part = number(&in) % 6, size = length > HEAD ? length - HEAD : 0;
+  uint64_t part = number(&in) % 7, size = length > HEAD ? length - HEAD : 0;
   uint8_t *data = malloc(size ? size : 1);
   if (!data) abort();
   memcpy(data, bytes + (length - size), size);

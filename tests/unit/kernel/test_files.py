@@ -16,7 +16,7 @@ from unit.watch import ATTRIBUTES, CREATED, MODIFY, Watch
 
 from asl.formats import artifact
 from asl.kernel import Kernel
-from asl.kernel.files import Content, New, of
+from asl.kernel.files import UNASKED, Content, New, of
 
 NAMES = [b"a", b"empty", b"folder", b"gone", b"link", b"\xff\xfe", b"fifo", b"attributed"]
 
@@ -49,31 +49,56 @@ def test_scan_says_what_stat_says(either: Kernel, folder: int) -> None:
     assert either.files.scan(folder, []) == []
 
 
+def test_scan_leaves_the_attributes_of_short_files_to_slurp(either: Kernel, folder: int) -> None:
+    os.link(b"a", b"linked", src_dir_fd=folder, dst_dir_fd=folder)
+    names = [b"attributed", b"\xff\xfe", b"folder", b"link", b"fifo", b"linked", b"empty", b"gone"]
+    asked, later = either.files.scan(folder, names), either.files.scan(folder, names, 5000)
+    assert [status.xattrs for status in later] == [UNASKED, *(status.xattrs for status in asked[1:])]
+    assert [status[:14] for status in later] == [status[:14] for status in asked]
+    assert either.files.scan(folder, names, 5001)[1].xattrs == UNASKED
+
+
 def test_slurp_reads_what_is_as_it_was_seen(either: Kernel, folder: int) -> None:
-    names = [b"a", b"gone", b"folder", b"link", b"fifo", b"\xff\xfe", b"attributed"]
-    seen = either.files.scan(folder, names)
+    names = [b"a", b"attributed", b"\xff\xfe"]
     into = memoryview(bytearray(8192))
-    places = either.files.slurp(folder, names, seen, into)
-    assert [place is not None for place in places] == [True, False, False, False, False, True, True]
-    contents = [bytes(into[place[0] : place[1]]) for place in places if place]
-    assert contents == [b"content of a", b"x" * 5000, b"has one"]
+    assert either.files.slurp(folder, names, either.files.scan(folder, names), into) == 3
+    assert bytes(into[: 12 + 7 + 5000]) == b"content of a" + b"has one" + b"x" * 5000
+    assert either.files.slurp(folder, [], [], into) == 0
+
+
+@pytest.mark.parametrize("other", [b"gone", b"folder", b"link", b"fifo"])
+def test_slurp_ends_before_what_is_no_file(either: Kernel, folder: int, other: bytes) -> None:
+    names = [b"a", other, b"attributed"]
+    into = memoryview(bytearray(8192))
+    assert either.files.slurp(folder, names, either.files.scan(folder, names), into) == 1
+    assert either.files.slurp(folder, names[1:], either.files.scan(folder, names[1:]), into) == 0
+
+
+def test_slurp_ends_before_attributes_that_nobody_asked_for(either: Kernel, folder: int) -> None:
+    names = [b"a", b"\xff\xfe", b"attributed", b"a"]
+    into = memoryview(bytearray(8192))
+    assert either.files.slurp(folder, names, either.files.scan(folder, names, 10_000), into) == 2
+    os.removexattr(b"/proc/self/fd/%d/attributed" % folder, "user.test")
+    assert either.files.slurp(folder, names, either.files.scan(folder, names, 10_000), into) == 4
 
 
 def test_slurp_leaves_what_has_changed_to_the_caller(either: Kernel, folder: int) -> None:
-    seen = either.files.scan(folder, [b"a", b"attributed"])
+    names = [b"attributed", b"a", b"\xff\xfe"]
+    seen = either.files.scan(folder, names)
     fd = os.open(b"a", os.O_WRONLY | os.O_APPEND, dir_fd=folder)
     os.write(fd, b" and more")
     os.close(fd)
-    into = memoryview(bytearray(100))
-    assert either.files.slurp(folder, [b"a", b"attributed"], seen, into) == [None, (0, 7)]
+    into = memoryview(bytearray(10_000))
+    assert either.files.slurp(folder, names, seen, into) == 1
+    assert bytes(into[:7]) == b"has one"
 
 
 def test_slurp_ends_where_there_is_no_room(either: Kernel, folder: int) -> None:
     names = [b"a", b"\xff\xfe", b"attributed"]
     seen = either.files.scan(folder, names)
     into = memoryview(bytearray(5011))
-    assert either.files.slurp(folder, names, seen, into) == [(0, 12)]
-    assert either.files.slurp(folder, names, seen, into[:0]) == []
+    assert either.files.slurp(folder, names, seen, into) == 1
+    assert either.files.slurp(folder, names, seen, into[:0]) == 0
 
 
 FILE = New(-1, 0, 1, 0o640, os.geteuid(), os.getegid(), -5, 999_999_999)

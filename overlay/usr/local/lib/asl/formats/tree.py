@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from asl.errors import Damaged, Unsupported
@@ -110,6 +110,16 @@ def encode_with(entry: Entry, size: int, flags: int, content: int, digest: bytes
         ENTRY.size - 4 + len(tail), kind, flags, content, mode, uid, gid, seconds, nanoseconds, size, *rdev, digest, len(name),
         len(target), len(xattrs),
     ) + tail  # fmt: skip
+
+
+def encode_plain(files: Iterable[tuple[bytes, int, int, int, int, int, int, int, bytes]]) -> list[bytes]:
+    """encode_entry() of regular files without attributes: (name, mode, uid, gid, mtime_s, mtime_ns, size, content, digest)."""
+    pack, head, none = ENTRY.pack, ENTRY.size - 4, 0
+    return [
+        pack(head + len(name), FILE, none, content, mode, uid, gid, seconds, nanoseconds, size, none, none, digest, len(name), none, none)
+        + name
+        for name, mode, uid, gid, seconds, nanoseconds, size, content, digest in files
+    ]
 
 
 def encode(entries: Sequence[bytes]) -> bytes:

@@ -18,7 +18,7 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple, Optional
 
 from asl import paths
@@ -159,6 +159,11 @@ class FileCache:
                         if known.content != tree.NONE:
                             yield known.digest
 
+    @property
+    def knows(self) -> bool:
+        """False where nothing is known of any file."""
+        return bool(self._old)
+
     def find(self, path: bytes, fingerprint: Optional[bytes]) -> Optional[Known]:
         """What is known of the file at PATH, when its FINGERPRINT is still the same."""
         if fingerprint is None:
@@ -174,14 +179,28 @@ class FileCache:
 
     def add(self, path: bytes, known: Known) -> None:
         """Remember KNOWN for the next run."""
-        if self._new is None:
-            return
-        record = known.record
-        if not record:
-            body = RECORD.pack(len(path), len(known.fingerprint), known.content, known.size, known.digest) + path + known.fingerprint
-            record = CRC.pack(zlib.crc32(body)) + body
+        if known.record:
+            self._write(known.record)
+        else:
+            self.add_all([(path, *known[:2], known.size, known.digest)])
+
+    def add_again(self, known: Iterable[Known]) -> None:
+        """Remember what find() has given."""
+        self._write(b"".join([each.record for each in known]))
+
+    def add_all(self, files: Iterable[tuple[bytes, bytes, int, int, bytes]]) -> None:
+        """Remember many: (path, fingerprint, content, size, digest) as in Known."""
+        pack, crc, crc32 = RECORD.pack, CRC.pack, zlib.crc32
+        records = []
+        for path, fingerprint, content, size, digest in files:
+            body = pack(len(path), len(fingerprint), content, size, digest) + path + fingerprint
+            records.append(crc(crc32(body)) + body)
+        self._write(b"".join(records))
+
+    def _write(self, records: bytes) -> None:
         try:
-            self._new.write(record)
+            if self._new is not None:
+                self._new.write(records)
         except OSError:
             self._new = None  # no room for a cache is no reason to end an intake
 

@@ -38,14 +38,25 @@ LARGEST = 96 * 1024 * 1024  # bytes of all slabs, where chunks are so large that
 ITEMS = 4096
 
 
+# Called with the number of chunks of each content, the spans of all chunks, and the digests of all one behind the other.
+SeveralDone = Callable[[list[int], "array[int]", bytes], None]
+
+
 class _Whole(NamedTuple):
     """The next chunk is a content of its own."""
 
     done: Callable[[Digest], None]
 
 
+class _Several(NamedTuple):
+    """The next chunks are contents of their own, so many to each."""
+
+    numbers: list[int]
+    done: SeveralDone
+
+
 # None: the next chunk. An entry: a hole or an unread range. A builder: entries belong to it from here on. Else: to be called.
-_Item = Union[None, Entry, RecipeBuilder, _Whole, Callable[[], None]]
+_Item = Union[None, Entry, RecipeBuilder, _Whole, _Several, Callable[[], None]]
 
 
 class _Slab:
@@ -95,6 +106,11 @@ class Chunker:
         self._waiting: deque[_Slab] = deque()
         self._recipe = RecipeBuilder(writer)
 
+    @property
+    def room(self) -> int:
+        """Bytes of the longest content that several() may be given."""
+        return self._slabs.size // 2
+
     def into(self, builder: RecipeBuilder) -> None:
         """The entries that follow belong to BUILDER."""
         self._slab.items.append(builder)
@@ -122,6 +138,20 @@ class Chunker:
         slab.spans.extend((slab.fill, end))
         slab.items.append(_Whole(done))
         slab.fill = self._run = end
+
+    def several(self, size: int, fill: Callable[[memoryview], list[int]], hole: int, done: SeveralDone) -> list[int]:
+        """Contents of their own, between runs, that FILL puts into memory, one behind the other; it answers their sizes. There is room for
+        the first, of SIZE bytes. Ends before one with a run of zero pages of HOLE bytes or more: the sizes of those before it."""
+        if self._slabs.size - self._slab.fill < size:
+            self._turn()
+        slab = self._slab
+        sizes = fill(slab.view[slab.fill :])
+        spans, numbers = self._kernel.parts(slab.view, slab.fill, sizes, self._params, hole)
+        if numbers:
+            slab.spans.extend(spans)
+            slab.fill = self._run = spans[-1]
+            self._item(_Several(numbers, done))
+        return sizes[: len(numbers)]
 
     def end_run(self) -> None:
         """The run ends here: what is left is a chunk."""
@@ -214,6 +244,10 @@ class Chunker:
                     self._recipe.add(Entry(recipe.DATA, length, digest))
                 else:
                     item.done(digest)
+            elif isinstance(item, _Several):
+                end = at + sum(item.numbers)
+                item.done(item.numbers, spans[2 * at : 2 * end], digests[32 * at : 32 * end])
+                at = end
             elif isinstance(item, Entry):
                 self._recipe.add(item)
             elif isinstance(item, RecipeBuilder):

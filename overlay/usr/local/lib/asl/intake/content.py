@@ -13,8 +13,10 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Optional
 
 from asl.formats import recipe, tree
@@ -43,6 +45,8 @@ class Stored:
 
 
 Done = Callable[[Stored], None]
+# Form and digest of each content, in order.
+SeveralStored = Callable[[list[tuple[int, bytes]]], None]
 
 
 class ContentWriter:
@@ -108,6 +112,36 @@ class ContentWriter:
             self._chunker.then(lambda: done(_finished(builder, False)))
         else:
             self.begin(iter([Piece(DATA, length, data)]), done)
+
+    @property
+    def room(self) -> int:
+        """Bytes of the longest content that several() may be given."""
+        return self._chunker.room
+
+    def several(self, size: int, fill: Callable[[memoryview], list[int]], done: SeveralStored) -> int:
+        """As small(), for contents that FILL puts into memory, one behind the other; it answers their sizes. There is room for the first,
+        of SIZE bytes. DONE is called as in begin(), once for all. How many they are: behind them comes one that has a hole."""
+        sizes = self._chunker.several(size, fill, MIN_HOLE, partial(self._several_done, done))
+        self._progress.read(sum(sizes))
+        return len(sizes)
+
+    def _several_done(self, done: SeveralStored, numbers: list[int], spans: array[int], digests: bytes) -> None:
+        found = [digests[at : at + 32] for at in range(0, len(digests), 32)]
+        if len(found) == len(numbers):
+            done([(tree.CHUNK, digest) for digest in found])
+            return
+        contents: list[tuple[int, bytes]] = []
+        at = 0
+        for number in numbers:
+            if number == 1:
+                contents.append((tree.CHUNK, found[at]))
+            else:
+                builder = RecipeBuilder(self._writer)
+                for each in range(at, at + number):
+                    builder.add(Entry(recipe.DATA, spans[2 * each + 1] - spans[2 * each], found[each]))
+                contents.append((tree.RECIPE, builder.finish()))
+            at += number
+        done(contents)
 
     def then(self, action: Callable[[], None]) -> None:
         """Call ACTION when all is stored that was begun before it."""

@@ -61,9 +61,9 @@ class Progress:
         self.bytes_new -= length
         self.bytes_duplicate += length
 
-    def unchanged(self, length: int) -> None:
-        """A file of LENGTH bytes is as it was, and was not read."""
-        self.files_unchanged += 1
+    def unchanged(self, length: int, files: int = 1) -> None:
+        """So many FILES of LENGTH bytes together are as they were, and were not read."""
+        self.files_unchanged += files
         self.bytes_duplicate += length
         self.bytes_done += length
         self.tick()

@@ -154,6 +154,24 @@ class Kernel(ABC):
         other half may lie outside of it.
         """
 
+    def parts(self, data: memoryview, at: int, sizes: Sequence[int], params: ChunkParams, hole: int) -> tuple[Spans, list[int]]:
+        """Cut contents of these SIZES (none 0, else ValueError) that lie one behind the other in DATA from AT on, each as a whole: (the
+        spans of all chunks, the number of them in each content). Ends before one that has zero_runs() of HOLE bytes (not 0) or more."""
+        spans: Spans = array("Q")
+        numbers: list[int] = []
+        if at < 0 or min(sizes, default=1) < 1 or at + sum(sizes) > len(data) or hole < 1:
+            raise ValueError(f"contents that do not lie inside {len(data)} bytes")
+        for size in sizes:
+            content = data[at : at + size]
+            if any(end - start >= hole for start, end in self.zero_runs(content, hole)):
+                break
+            ends = self.cut(content, params, True)
+            for start, end in zip([0, *ends], ends):
+                spans.extend((at + start, at + end))
+            numbers.append(len(ends))
+            at += size
+        return spans, numbers
+
     @abstractmethod
     def digests(self, data: Buffer, spans: Spans) -> bytes:
         """The digests of the untagged artifacts that these spans of DATA are, one behind the other.

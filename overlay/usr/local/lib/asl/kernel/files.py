@@ -12,13 +12,12 @@ import stat
 import struct
 from array import array
 from collections.abc import Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from asl.kernel.contract import DIGEST, PAGE, digest
 
 STATUS = struct.Struct("=15q")  # struct asl_status
-RUN = struct.Struct("=2Q")
-NONE = 2**64 - 1  # ASL_NONE
+UNASKED = -(2**63)  # ASL_UNASKED
 NEW = struct.Struct("=q2Q5q")  # struct asl_new
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -29,8 +28,8 @@ NOBODY = 2**32 - 1  # to chown(2) it means: as it is
 class Status(NamedTuple):
     """stat(2) of a name, links not followed, with the names of os.stat_result.
 
-    `error` is 0, or its errno, and nothing else is set then. `xattrs`: bytes of the list of extended attributes, or -errno; 0 for
-    directories."""
+    `error` is 0, or its errno, and nothing else is set then. `xattrs`: bytes of the list of extended attributes, or -errno, or UNASKED;
+    0 for directories."""
 
     st_dev: int
     st_ino: int
@@ -55,9 +54,6 @@ class Status(NamedTuple):
     @property
     def st_ctime_ns(self) -> int:
         return self.ctime_s * SECOND + self.ctime_ns
-
-
-Place = Optional[tuple[int, int]]
 
 
 class New(NamedTuple):
@@ -92,22 +88,21 @@ def of(found: os.stat_result, xattrs: int = 0) -> Status:
 class PythonFiles:
     """The twin."""
 
-    def scan(self, directory: int, names: Sequence[bytes]) -> list[Status]:
-        """What NAMES are in the open DIRECTORY."""
-        return [self._look(directory, name) for name in names]
+    def scan(self, directory: int, names: Sequence[bytes], below: int = 0) -> list[Status]:
+        """What NAMES are in the open DIRECTORY. Regular files with one link that are shorter than BELOW bytes, and not empty, are not
+        asked for extended attributes, but when they are read."""
+        return [self._look(directory, name, below) for name in names]
 
-    def slurp(self, directory: int, names: Sequence[bytes], seen: Sequence[Status], into: memoryview) -> list[Place]:
-        """Read small regular files one behind the other INTO memory: (start, end) of each, None for one that is not, before and after,
-        exactly what was SEEN. The list ends before the first that has no room."""
-        found: list[Place] = []
-        at = 0
+    def slurp(self, directory: int, names: Sequence[bytes], seen: Sequence[Status], into: memoryview) -> int:
+        """Read small regular files one behind the other INTO memory, as many bytes each as were SEEN; the number of them. Ends before one
+        that is not, before and after, exactly what was SEEN, or has attributes it was not asked for, and before one that has no room."""
+        at = count = 0
         for name, status in zip(names, seen):
-            if status.st_size > len(into) - at:
+            end = at + status.st_size
+            if end > len(into) or not self._read(directory, name, status, into[at:end]):
                 break
-            good = self._read(directory, name, status, into[at : at + status.st_size])
-            found.append((at, at + status.st_size) if good else None)
-            at += status.st_size if good else 0
-        return found
+            at, count = end, count + 1
+        return count
 
     def make(self, names: Sequence[bytes], files: Sequence[New], content: Content) -> bytes:
         """Make regular files that are not there yet: one byte each, 1 where it is made as it has to be, 0 where something was not as usual
@@ -143,13 +138,15 @@ class PythonFiles:
                 os.unlink(name, dir_fd=file.directory)
         return good
 
-    def _look(self, directory: int, name: bytes) -> Status:
+    def _look(self, directory: int, name: bytes, below: int) -> Status:
         try:
             found = os.stat(name, dir_fd=directory, follow_symlinks=False)
         except OSError as error:
             return Status(*(0,) * 13, error.errno or errno.EIO)
         if stat.S_ISDIR(found.st_mode):
             return of(found)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and 0 < found.st_size < below:
+            return of(found, UNASKED)
         try:
             listed = os.listxattr(b"/proc/self/fd/%d/%s" % (directory, name), follow_symlinks=False)
             return of(found, sum(len(os.fsencode(each)) + 1 for each in listed))
@@ -166,6 +163,8 @@ class PythonFiles:
             return False
         try:
             got = 0
+            if seen.xattrs == UNASKED and not _has_no_xattrs(fd):
+                return False
             while stat.S_ISREG(seen.st_mode) and got < seen.st_size:
                 more = os.readv(fd, [into[got:]])
                 if not more:
@@ -176,6 +175,13 @@ class PythonFiles:
             return False
         finally:
             os.close(fd)
+
+
+def _has_no_xattrs(fd: int) -> bool:
+    try:
+        return not os.listxattr(fd)
+    except OSError as error:
+        return error.errno in (errno.ENOTSUP, errno.ENOSYS)
 
 
 def _check_new(files: Sequence[New], spans: Sequence[tuple[int, int]], content: Content) -> None:
@@ -229,23 +235,20 @@ class NativeFiles:
     def __init__(self, library: ctypes.CDLL, *, crypto: bool) -> None:
         self._scan, self._slurp, self._make = library.asl_scan, library.asl_slurp, library.asl_make if crypto else None
 
-    def scan(self, directory: int, names: Sequence[bytes]) -> list[Status]:
+    def scan(self, directory: int, names: Sequence[bytes], below: int = 0) -> list[Status]:
         """As the twin."""
         packed, count = _packed(names), len(names)
         out = ctypes.create_string_buffer(STATUS.size * count)
-        _checked(self._scan(directory, packed, len(packed), count, out, count), count)
+        _checked(self._scan(directory, packed, len(packed), count, below, out, count), count)
         made = tuple.__new__  # what Status._make() calls, without its way there
         return [made(Status, fields) for fields in STATUS.iter_unpack(out.raw)]
 
-    def slurp(self, directory: int, names: Sequence[bytes], seen: Sequence[Status], into: memoryview) -> list[Place]:
+    def slurp(self, directory: int, names: Sequence[bytes], seen: Sequence[Status], into: memoryview) -> int:
         """As the twin."""
         packed, count = _packed(names), len(names)
         known = b"".join([STATUS.pack(*status) for status in seen])
-        spans = ctypes.create_string_buffer(RUN.size * count)
         memory = (ctypes.c_char * len(into)).from_buffer(into)
-        looked = _checked(self._slurp(directory, packed, len(packed), count, known, memory, len(into), spans, count), count)
-        places = RUN.iter_unpack(spans.raw[: RUN.size * looked])
-        return [None if start == NONE else (start, end) for start, end in places]
+        return _checked(self._slurp(directory, packed, len(packed), count, known, memory, len(into)), count)
 
     def make(self, names: Sequence[bytes], files: Sequence[New], content: Content) -> bytes:
         """As the twin."""

@@ -18,7 +18,7 @@ from asl.kernel.files import NativeFiles
 from asl.kernel.merging import Input, NativeMerge, PythonMerge
 from asl.kernel.python import PythonKernel, check_areas, check_stretch
 
-ABI = 6  # ASL_ABI
+ABI = 7  # ASL_ABI
 # ASL_EBOUNDS, ASL_EPARAMETERS, ASL_ECRYPTO
 ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits", -3: "libcrypto failed"}
 SYSTEM = -4096  # ASL_ESYSTEM
@@ -84,6 +84,8 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     cut, runs = library.asl_cut, library.asl_zero_runs
     cut.argtypes = (data, u64, u64, ctypes.POINTER(Chunking), ctypes.c_uint32, ctypes.POINTER(u64), u64)
     runs.argtypes = (data, u64, u64, u64, ctypes.POINTER(Run), u64)
+    library.asl_parts.argtypes = (data, u64, u64, data, u64, ctypes.POINTER(Chunking), u64, data, u64, data)
+    library.asl_parts.restype = result
     library.asl_crypto.argtypes = ()
     library.asl_digests.argtypes = (data, u64, data, u64, data, u64)
     library.asl_sink_new.argtypes, library.asl_sink_new.restype = (), data
@@ -96,8 +98,8 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.asl_count.argtypes = (data, u64, u64)
     library.asl_merge.restype = library.asl_count.restype = result
     library.asl_verify.argtypes, library.asl_verify.restype = (ctypes.c_int32, data, data, u64, data, u64, data), result
-    library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, data, u64)
-    library.asl_slurp.argtypes = (ctypes.c_int32, data, u64, u64, data, data, u64, data, u64)
+    library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, u64, data, u64)
+    library.asl_slurp.argtypes = (ctypes.c_int32, data, u64, u64, data, data, u64)
     library.asl_make.argtypes = (data, u64, u64, data, data, u64, data, data, u64, data, u64)
     library.asl_scan.restype = library.asl_slurp.restype = library.asl_make.restype = result
     for function in (library.asl_crypto, library.asl_digests, library.asl_sink_hash, library.asl_sink_digest, library.asl_sink_chunks):
@@ -223,6 +225,17 @@ class NativeKernel(Kernel):
             count = _checked(self._library.asl_zero_runs(address, length, start, least, batch, capacity))
             runs += [(run.start, run.end) for run in batch[:count]]
         return runs
+
+    def parts(self, data: memoryview, at: int, sizes: Sequence[int], params: ChunkParams, hole: int) -> tuple[Spans, list[int]]:
+        chunking = Chunking(params.minimum, params.average, params.maximum)
+        _held, address, length = pin(data)
+        wanted, numbers = array("Q", sizes), array("Q", bytes(8 * len(sizes)))
+        room = sum(sizes) // params.minimum + len(sizes)
+        spans = array("Q", bytes(16 * room))
+        count, into, made = len(sizes), spans.buffer_info()[0], numbers.buffer_info()[0]
+        code = self._library.asl_parts(address, length, at, wanted.buffer_info()[0], count, ctypes.byref(chunking), hole, into, room, made)
+        _inside(code, length)
+        return spans[: 2 * sum(numbers[:code])], numbers[:code].tolist()
 
     def digests(self, data: Buffer, spans: Spans) -> bytes:
         if not self.crypto:

@@ -12,12 +12,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol, Union
 
 from asl.errors import Usage
 from asl.formats import recipe
 
 if TYPE_CHECKING:
+    from asl.sources.runs import Run
     from asl.sources.visit import Visit
 
 DATA, HOLE, UNREAD = recipe.DATA, recipe.HOLE, recipe.UNREAD
@@ -106,6 +107,10 @@ class Source:
     def walk(self) -> Iterator[Visit]:
         """Every name of the tree, depth first, in byte order of names."""
         raise Usage(f"{self.spec} is no tree", reason="NOT_A_TREE")
+
+    def walk_in_runs(self, _below: int, *, later: bool) -> Iterator[Union[Visit, Run]]:
+        """As walk(); see sources.tree."""
+        return self.walk()
 
     def content(self) -> Content:
         """The one run of bytes."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Sequence
@@ -14,8 +15,8 @@ from typing import Callable, Optional
 from asl import kernel
 from asl.formats import tree
 from asl.kernel import Status
-from asl.kernel.files import Place
-from asl.sources.attributes import Stat
+from asl.kernel.files import UNASKED
+from asl.sources.attributes import NO_XATTRS, Stat
 from asl.sources.base import UNREAD, Piece, Pieces, shown, why
 from asl.sources.reader import Reader, aligned_buffer, drop_cache
 from asl.sources.visit import Visit
@@ -37,12 +38,13 @@ State = tuple[int, int, int, int, int]
 
 
 class Batch:
-    """Names of one directory that were looked at together: what they were WHEN (seconds, monotonic), and how many are passed."""
+    """Names of one directory that were looked at together: what they were WHEN (seconds, monotonic), and how many are passed. BELOW: as in
+    the walk; what goes into runs is not read ahead."""
 
-    __slots__ = ("at", "names", "seen", "when")
+    __slots__ = ("at", "below", "names", "seen", "when")
 
-    def __init__(self, names: Sequence[bytes], seen: list[Status], when: float) -> None:
-        self.names, self.seen, self.when, self.at = names, seen, when, 0
+    def __init__(self, names: Sequence[bytes], seen: list[Status], when: float, below: int = 0) -> None:
+        self.names, self.seen, self.when, self.below, self.at = names, seen, when, below, 0
 
 
 def state_of(status: Stat) -> State:
@@ -62,6 +64,12 @@ def is_small(seen: Status) -> bool:
     """True for a regular file that is neither empty nor long, nor has holes that are worth to be asked for."""
     size = seen.st_size
     return 0 < size <= SMALL and stat.S_ISREG(seen.st_mode) and (size < TINY or seen.st_blocks * 512 >= size)
+
+
+def in_run(seen: Status, below: int) -> bool:
+    """True for what may be in a run of a walk: a small file shorter than BELOW bytes, with one name and, as far as is known, without
+    attributes."""
+    return is_small(seen) and seen.st_size < below and seen.st_nlink == 1 and (seen.xattrs in (0, UNASKED) or -seen.xattrs in NO_XATTRS)
 
 
 class _Held:
@@ -91,7 +99,7 @@ class Shelf:
         self._files = kernel.load().files
         self._small = memoryview(bytearray(SMALL_ROOM))
         self._batch: Optional[Batch] = None
-        self._ready: dict[int, Place] = {}
+        self._ready: dict[int, tuple[int, int]] = {}
         self._ahead = 1
 
     def small(self, directory: int, batch: Batch, number: int) -> Optional[memoryview]:
@@ -105,15 +113,18 @@ class Shelf:
         place = self._ready.pop(number, None)
         return self._small[place[0] : place[1]] if place else None
 
-    def _read_ahead(self, directory: int, batch: Batch, number: int) -> dict[int, Place]:
+    def _read_ahead(self, directory: int, batch: Batch, number: int) -> dict[int, tuple[int, int]]:
         chosen = [number]
         for after in range(number + 1, len(batch.names)):
             if len(chosen) == self._ahead:
                 break
-            if is_small(batch.seen[after]) and batch.seen[after].st_nlink == 1:
+            status = batch.seen[after]
+            if is_small(status) and status.st_nlink == 1 and not in_run(status, batch.below):
                 chosen.append(after)
-        places = self._files.slurp(directory, [batch.names[each] for each in chosen], [batch.seen[each] for each in chosen], self._small)
-        return dict(zip(chosen, places))
+        seen = [batch.seen[each] for each in chosen]
+        count = self._files.slurp(directory, [batch.names[each] for each in chosen], seen, self._small)
+        ends = itertools.accumulate(status.st_size for status in seen[:count])
+        return {each: (end - status.st_size, end) for each, status, end in zip(chosen, seen, ends)}
 
     def hold(self, fd: int) -> _Held:
         """Remember that FD is open."""

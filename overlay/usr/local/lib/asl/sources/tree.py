@@ -13,16 +13,17 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional, Union
+from typing import Any, Optional, Union, cast
 
 from asl import kernel
 from asl.errors import Refused, Unavailable, Usage
 from asl.formats import tree
 from asl.kernel import Status
-from asl.kernel.files import NativeFiles, PythonFiles, of
-from asl.sources import attributes, mounts
+from asl.kernel.files import of
+from asl.sources import attributes, mounts, runs
 from asl.sources.base import Source, shown, why
 from asl.sources.files import FLAGS, GONE, Batch, Opened, Shelf, State, open_quietly, state_of
+from asl.sources.runs import FRESH, Looks, Run
 from asl.sources.visit import ENTER, LEAVE, NODE, Visit
 
 DIRECTORY_FLAGS = FLAGS | os.O_DIRECTORY
@@ -32,8 +33,8 @@ MAX_OPEN = 128
 
 # Names looked at in one call: few at first, for what is known of them must not be old when they are read.
 FIRST_LOOK, LONGEST_LOOK = 8, 256
-# Seconds for which it is believed.
-FRESH = 0.5
+# Names that are worth to be a run.
+SHORTEST_RUN = 2
 
 
 class _Level:
@@ -49,16 +50,29 @@ class _Level:
         self.batch = Batch((), [], 0.0)
         self._look = FIRST_LOOK
 
-    def next(self, files: Union[PythonFiles, NativeFiles]) -> tuple[bytes, Status, Batch, int]:
-        """The next name and what it is: its batch, and its number there. Only where there are names."""
+    def look(self, looks: Looks) -> Batch:
+        """The batch of the next name, looked at anew when that is due. Only where there are names."""
         batch, now = self.batch, time.monotonic()
         if batch.at == len(batch.names) or now - batch.when > FRESH:
             self._look = min(2 * self._look, LONGEST_LOOK) if batch.at == len(batch.names) else FIRST_LOOK
-            names = self.names[: -self._look - 1 : -1]
-            batch = self.batch = Batch(names, files.scan(self.fd, names), now)
+            self.batch = looks.at(self.fd, self.names[: -self._look - 1 : -1], now)
+        return self.batch
+
+    def next(self) -> tuple[bytes, Status, int]:
+        """The next name, what it is, and its number in the batch."""
+        batch = self.batch
         number = batch.at
         batch.at = number + 1
-        return self.names.pop(), batch.seen[number], batch, number
+        return self.names.pop(), batch.seen[number], number
+
+    def passed(self, count: int) -> None:
+        """Pass by the next COUNT names."""
+        self.batch.at += count
+        del self.names[len(self.names) - count :]
+
+    def alone(self, looks: Looks) -> None:
+        """What is left of the batch comes name by name."""
+        self.batch = looks.alone(self.fd, self.batch.names[self.batch.at :])
 
 
 class TreeSource(Source):
@@ -75,6 +89,7 @@ class TreeSource(Source):
         self._levels: list[_Level] = []
         self._excluded: frozenset[tuple[int, int]] = frozenset()
         self._shelf = Shelf(self.lose)
+        self._looks = Looks(0, later=False)
 
     def details(self) -> dict[str, Any]:
         """The path without links, and the filesystem it lies on."""
@@ -90,6 +105,12 @@ class TreeSource(Source):
 
     def walk(self) -> Iterator[Visit]:
         """Every name of the tree, depth first, in byte order of names. Raises only where the root itself cannot be read."""
+        return cast("Iterator[Visit]", self.walk_in_runs(0, later=False))
+
+    def walk_in_runs(self, below: int, *, later: bool) -> Iterator[Union[Visit, Run]]:
+        """As walk(), with small regular files that are shorter than BELOW bytes in runs, where that can be. LATER: they are asked for their
+        attributes when they are read, and have to be read then."""
+        self._looks = Looks(below, later=later)
         self._excluded = frozenset(_identities(self.exclude))
         try:
             fd = os.open(self.path, DIRECTORY_FLAGS & ~os.O_NOFOLLOW)
@@ -124,15 +145,19 @@ class TreeSource(Source):
         finally:
             os.close(fd)
 
-    def _descend(self) -> Iterator[Visit]:
-        files = kernel.load().files
+    def _descend(self) -> Iterator[Union[Visit, Run]]:
         while self._levels:
             level = self._levels[-1]
             if not level.names:
                 yield Visit(LEAVE, level.visit.path, level.visit.entry)
                 self._leave(level)
                 continue
-            name, status, batch, number = level.next(files)
+            batch = level.look(self._looks)
+            count = runs.length(batch)
+            if count >= SHORTEST_RUN and not self._excludes(batch.seen[batch.at : batch.at + count]):
+                yield from self._run(level, count)
+                continue
+            name, status, number = level.next()
             path = b"%s/%s" % (level.visit.path, name) if level.visit.path else name
             if status.error:
                 self._lost_name(path, OSError(status.error, os.strerror(status.error)))
@@ -142,6 +167,16 @@ class TreeSource(Source):
                 visit = self._node(level.fd, path, batch, number)
                 if visit is not None:
                     yield visit
+
+    def _run(self, level: _Level, count: int) -> Iterator[Run]:
+        run = Run(level.visit.path, level.fd, level.batch, count)
+        yield run
+        level.passed(run.taken)
+        if run.failed or not run.taken:
+            level.alone(self._looks)
+
+    def _excludes(self, seen: Sequence[Status]) -> bool:
+        return bool(self._excluded) and any((status.st_dev, status.st_ino) in self._excluded for status in seen)
 
     def _lost_name(self, path: bytes, error: OSError) -> None:
         self.lose("vanished" if error.errno in GONE else "unreadable", shown(path), why(error))
