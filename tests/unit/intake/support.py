@@ -19,6 +19,7 @@ from asl.intake.run import run
 from asl.names import Digest
 from asl.sources.attributes import SETTLED_NS
 from asl.sources.base import DATA, HOLE, UNREAD, Piece
+from asl.sources.memory import lend
 from asl.store.contents import recipe_entries
 
 
@@ -98,6 +99,18 @@ def pieces(stretches: Sequence[Stretch], rng: random.Random, longest: int) -> It
                 yield Piece(DATA, size, memoryview(buffer))
                 buffer[:] = b"\xee" * size
             at += size
+
+
+def lent_pieces(given: Iterator[Piece]) -> Iterator[Piece]:
+    """The same pieces, their data in memory that is lent."""
+    for piece in given:
+        if piece.data is None:
+            yield piece
+            continue
+        lent = lend()
+        lent.view[: piece.length] = piece.data
+        yield Piece(DATA, piece.length, lent.view[: piece.length], lent)
+        lent.drop()
 
 
 def rebuilt(store: Any, content: int, digest: bytes) -> list[tuple[int, bytes]]:

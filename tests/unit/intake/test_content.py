@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.intake.support import Memory, Stretch, flat, pieces, rebuilt
+from unit.intake.support import Memory, Stretch, flat, lent_pieces, pieces, rebuilt
 
 from asl import kernel
 from asl.formats import recipe, tree
 from asl.formats.artifact import TAG_RECIPE
-from asl.intake import content
+from asl.intake import chunker, content
 from asl.intake.content import ContentWriter, Stored
 from asl.intake.progress import Progress
 from asl.kernel import ChunkParams
 from asl.kernel.python import PythonKernel
 from asl.sources.base import DATA, HOLE, UNREAD, Piece
+from asl.sources.memory import lend
 from asl.store import Store, init_store, open_store, open_writer
 
 PARAMS = ChunkParams(256, 1024, 4096)
@@ -55,6 +56,54 @@ def test_slices_and_holes_do_not_matter(stretches: list[Stretch], seed: int, lon
     second = store(other, pieces(stretches, rng, longest), always_recipe=always)
     assert first == second
     assert one.artifacts == other.artifacts
+    assert one.order == other.order
+
+
+@settings(max_examples=60)
+@given(STRETCHES, st.integers(0, 2**32), st.sampled_from([700, 5000, 70_000]), st.sampled_from([1, 2000, 10_000]))
+def test_memory_that_is_lent_does_not_matter(stretches: list[Stretch], seed: int, longest: int, worth: int) -> None:
+    """What is cut where it was read gives the same, and is lent to nobody else before it is stored."""
+    one, other = Memory(), Memory()
+    first = store(one, pieces(stretches, random.Random(seed), longest))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunker, "WORTH", worth)
+        patch.setattr(chunker, "LENT", 2)
+        second = store(other, lent_pieces(pieces(stretches, random.Random(seed), longest)), jobs=2)
+    assert (first, one.order) == (second, other.order)
+
+
+class Late(Memory):
+    """Writes chunks as a thread would that comes to it late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[tuple[Any, ...]] = []
+
+    def add_chunks(self, *given: Any) -> bytes:
+        self.waiting.append(given)
+        return bytes(len(given[1]) // 2)
+
+    def settle(self) -> None:
+        for given in self.waiting:
+            super().add_chunks(*given)
+
+
+def test_what_comes_between_covers_no_chunk_in_lent_memory() -> None:
+    """The end of a run that goes on in the same memory is put before its next bytes only where that is nobody's."""
+    one, other, lent, rng = Late(), Late(), lend(), random.Random(1)
+    parts = [rng.randbytes(200_000), rng.randbytes(300), rng.randbytes(300_000)]
+    lent.view[:200_000], lent.view[200_000:500_000] = parts[0], parts[2]
+    for memory, here in ((one, False), (other, True)):
+        cutter = chunker.Chunker(kernel.load(), PARAMS, memory, Progress(), 1)  # type: ignore[arg-type]  # a part of a writer
+        if here:
+            cutter.lent(lent, 0, 200_000)
+            cutter.data(memoryview(parts[1]))
+            cutter.lent(lent, 200_000, 300_000)
+        else:
+            cutter.data(memoryview(b"".join(parts)))
+        cutter.end_run()
+        cutter.drain()
+        memory.settle()
     assert one.order == other.order
 
 

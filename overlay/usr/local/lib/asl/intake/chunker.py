@@ -3,6 +3,7 @@
 """The pipeline from bytes to stored chunks.
 
     caller          copies bytes into a slab and cuts them; a full slab goes on     slab: memory that is used again and again
+                    what was read into memory that is lent is cut there, and is a slab of its own
     hash threads    the digests of a whole slab in one call
     caller          in order: look the digests up, hand new chunks on, and settle what stands between them
     block thread    hashes and writes the new chunks from where they lie (store.packer); then the slab is free again
@@ -27,13 +28,17 @@ from asl.intake.progress import Progress
 from asl.intake.recipes import RecipeBuilder
 from asl.kernel import ChunkParams, Kernel
 from asl.names import Digest
+from asl.sources.memory import Lent
 from asl.store import Writer
 
 # Bytes hashed by one call: it takes about a millisecond, against which Python's part is small.
 SLAB = 2 * 1024 * 1024
 # Memory for slabs: new memory costs more than what is done with it (a page fault each 4 KiB), so all of it is used again.
 SLABS = 10
+LENT = 10  # slabs that are lent memory
 LARGEST = 96 * 1024 * 1024  # bytes of all slabs, where chunks are so large that a slab has to be larger
+# Bytes in lent memory that are worth a slab; fewer are copied.
+WORTH = 128 * 1024
 # Things that may stand in one slab: a tree of empty or unchanged files fills no slab with bytes.
 ITEMS = 4096
 
@@ -60,10 +65,12 @@ _Item = Union[None, Entry, RecipeBuilder, _Whole, _Several, Callable[[], None]]
 
 
 class _Slab:
-    """Memory, what of it is filled, and what stands in it."""
+    """Memory, what of it is filled, and what stands in it. SIZE: bytes of memory of its own that can be filled."""
 
-    def __init__(self, size: int) -> None:
-        self.view = memoryview(mmap.mmap(-1, size))
+    def __init__(self, home: Slabs, size: int) -> None:
+        self.home, self.size = home, size
+        self.view = memoryview(mmap.mmap(-1, size) if size else b"")
+        self.lent: Optional[Lent] = None
         self.fill = 0
         self.spans: array[int] = array("Q")
         self.items: list[_Item] = []
@@ -71,11 +78,10 @@ class _Slab:
 
 
 class Slabs:
-    """The slabs of one pipeline. give() may be called from any thread."""
+    """COUNT slabs of SIZE bytes of their own; 0: such as show lent memory. give() may be called from any thread."""
 
-    def __init__(self, largest_chunk: int, size: int) -> None:
-        self.size = max(size, 2 * largest_chunk)
-        self._left = max(3, min(SLABS, LARGEST // self.size))
+    def __init__(self, size: int, count: int) -> None:
+        self._size, self._left = size, count
         self._free: queue.SimpleQueue[_Slab] = queue.SimpleQueue()
 
     def take(self, *, wait: bool) -> Optional[_Slab]:
@@ -85,12 +91,16 @@ class Slabs:
         except queue.Empty:
             if self._left:
                 self._left -= 1
-                return _Slab(self.size)
+                return _Slab(self, self._size)
         return self._free.get() if wait else None
 
     def give(self, slab: _Slab) -> None:
         """Nobody needs the bytes in SLAB any more."""
+        lent, slab.lent = slab.lent, None
         slab.fill, slab.spans, slab.items, slab.digests = 0, array("Q"), [], None
+        if lent:
+            slab.view = memoryview(b"")
+            lent.drop()
         self._free.put(slab)
 
 
@@ -100,8 +110,9 @@ class Chunker:
     def __init__(self, kernel: Kernel, params: ChunkParams, writer: Writer, progress: Progress, jobs: int, *, slab: int = SLAB) -> None:
         self._kernel, self._params, self._writer, self._progress = kernel, params, writer, progress
         self._pool = ThreadPoolExecutor(jobs, "asl-hash") if jobs > 1 else None
-        self._slabs = Slabs(params.maximum, slab)
-        self._slab = _Slab(self._slabs.size)
+        size = max(slab, 2 * params.maximum)
+        self._slabs, self._lent = Slabs(size, max(3, min(SLABS, LARGEST // size))), Slabs(0, LENT)
+        self._slab = _Slab(self._slabs, size)
         self._run = 0  # where the bytes begin in the slab that are not cut yet
         self._waiting: deque[_Slab] = deque()
         self._recipe = RecipeBuilder(writer)
@@ -120,17 +131,32 @@ class Chunker:
         at, length = 0, len(data)
         while at < length:
             slab = self._slab
-            if slab.fill == self._slabs.size:
+            if slab.fill >= slab.size:
                 self._turn()
                 continue
-            taken = min(self._slabs.size - slab.fill, length - at)
+            taken = min(slab.size - slab.fill, length - at)
             slab.view[slab.fill : slab.fill + taken] = data[at : at + taken]
             slab.fill += taken
             at += taken
 
+    def lent(self, lent: Lent, at: int, length: int) -> None:
+        """As data(), of LENGTH bytes that lie in what LENT shows, AT bytes from its beginning, and stay there. In ascending order."""
+        start = len(lent.memory) - len(lent.view) + at
+        slab = self._slab
+        if slab.lent is lent:
+            begun = slab.fill - self._run  # a part of the run lies further in front, with bytes between that belong to nobody
+            if begun and slab.fill < start:
+                slab.view[start - begun : start] = slab.view[self._run : slab.fill]
+            slab.fill, self._run = start + length, start - begun
+        elif length < WORTH or start - lent.floor < self._params.maximum:
+            self.data(lent.memory[start : start + length])
+        else:
+            self._turn(lent, start)
+            self._slab.fill += length
+
     def whole(self, data: memoryview, done: Callable[[Digest], None]) -> None:
         """One chunk, not longer than the shortest one, between runs. DONE is called with its digest."""
-        if self._slab.fill + len(data) > self._slabs.size:
+        if self._slab.fill + len(data) > self._slab.size:
             self._turn()
         slab = self._slab
         end = slab.fill + len(data)
@@ -187,26 +213,37 @@ class Chunker:
         for end in self._kernel.cut(self._slab.view[start : self._slab.fill], self._params, final):
             self._chunk(start + end)
 
-    def _turn(self) -> None:
-        """Send the slab on its way; what is not decided in it moves to the next one."""
-        old = self._slab
-        if old.fill > self._run:
-            self._cut(final=False)
-        new = self._slabs.take(wait=False)
+    def _take(self, slabs: Slabs) -> _Slab:
+        new = slabs.take(wait=False)
         while new is None:
             if self._waiting:
                 self._store_next()
-            new = self._slabs.take(wait=not self._waiting)
-        new.fill = old.fill - self._run
-        new.view[: new.fill] = old.view[self._run : old.fill]
-        self._slab, self._run = new, 0
+            new = slabs.take(wait=not self._waiting)
+        return new
+
+    def _turn(self, lent: Optional[Lent] = None, start: int = 0) -> None:
+        """Send the slab on its way; what is not decided in it moves to the next one, with LENT to just before START there."""
+        old = self._slab
+        if old.fill > self._run:
+            self._cut(final=False)
+        if old.lent:
+            old.lent.floor = self._run
+        new = self._take(self._lent if lent else self._slabs)
+        if lent:
+            lent.hold()
+            new.lent, new.view = lent, lent.memory
+        left = old.fill - self._run
+        begin = start - left if lent else 0
+        new.fill = begin + left
+        new.view[begin : new.fill] = old.view[self._run : old.fill]
+        self._slab, self._run = new, begin
         if old.spans and self._pool:
             old.digests = self._pool.submit(self._kernel.digests, old.view[: old.fill], old.spans)
         if old.items:
             self._waiting.append(old)
             self._store_finished()
         else:
-            self._slabs.give(old)
+            old.home.give(old)
 
     def _store_finished(self) -> None:
         while self._waiting and (self._waiting[0].digests is None or self._waiting[0].digests.done()):
@@ -231,9 +268,9 @@ class Chunker:
         if spans:
             view = slab.view[: slab.fill]
             digests = slab.digests.result() if slab.digests else self._kernel.digests(view, spans)
-            self._count(spans, self._writer.add_chunks(view, spans, digests, lambda: self._slabs.give(slab)))
+            self._count(spans, self._writer.add_chunks(view, spans, digests, lambda: slab.home.give(slab)))
         else:
-            self._slabs.give(slab)
+            slab.home.give(slab)
         at = 0
         for item in items:
             if item is None or isinstance(item, _Whole):

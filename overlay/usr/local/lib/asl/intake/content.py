@@ -26,6 +26,7 @@ from asl.intake.progress import Progress
 from asl.intake.recipes import RecipeBuilder
 from asl.kernel import PAGE, ChunkParams, Kernel
 from asl.sources.base import DATA, HOLE, Piece, Pieces
+from asl.sources.memory import Lent
 from asl.store import Writer
 
 __all__ = ["MIN_HOLE", "ContentWriter", "RecipeBuilder", "Stored"]
@@ -164,7 +165,7 @@ class ContentWriter:
         self._at += piece.length
         if piece.kind == DATA and piece.data is not None:
             self._progress.read(piece.length)
-            self._bytes(piece.data)
+            self._bytes(piece.data, piece.lent)
         elif piece.kind == HOLE:
             self._hole(piece.length)
         else:
@@ -177,11 +178,12 @@ class ContentWriter:
         """End the threads."""
         self._chunker.close()
 
-    def _bytes(self, data: memoryview) -> None:
+    def _bytes(self, data: memoryview, lent: Optional[Lent] = None) -> None:
+        at = 0
         if self._tail or self._page < PAGE:
             taken = min(self._page - len(self._tail), len(data))
             self._tail += data[:taken]
-            data = data[taken:]
+            data, at = data[taken:], taken
             if len(self._tail) < self._page:
                 return
             page, self._tail, self._page = self._tail, bytearray(), PAGE
@@ -189,7 +191,7 @@ class ContentWriter:
             self._inside = False
         whole = len(data) - len(data) % PAGE
         if whole:
-            self._pages(data[:whole])
+            self._pages(data[:whole], lent, at)
         self._tail += data[whole:]
 
     def _hole(self, length: int) -> None:
@@ -200,20 +202,23 @@ class ContentWriter:
         self._zeros += length - length % PAGE
         self._tail += bytes(length % PAGE)
 
-    def _pages(self, data: memoryview) -> None:
-        """Whole pages, or the end of a run."""
+    def _pages(self, data: memoryview, lent: Optional[Lent] = None, begin: int = 0) -> None:
+        """Whole pages, or the end of a run. LENT: they lie in it, from BEGIN on."""
         at = 0
         for start, end in self._kernel.zero_runs(data, MIN_HOLE):
             if start > at:
-                self._data(data[at:start])
+                self._data(data[at:start], lent, begin + at)
             self._zeros += end - start
             at = end
         if at < len(data):
-            self._data(data[at:])
+            self._data(data[at:], lent, begin + at)
 
-    def _data(self, data: memoryview) -> None:
+    def _data(self, data: memoryview, lent: Optional[Lent] = None, at: int = 0) -> None:
         self._settle_zeros()
-        self._chunker.data(data)
+        if lent:
+            self._chunker.lent(lent, at, len(data))
+        else:
+            self._chunker.data(data)
 
     def _settle_zeros(self) -> None:
         zeros, self._zeros = self._zeros, 0

@@ -18,6 +18,7 @@ from asl.errors import Usage
 from asl.formats import recipe
 
 if TYPE_CHECKING:
+    from asl.sources.memory import Lent
     from asl.sources.runs import Run
     from asl.sources.visit import Visit
 
@@ -29,11 +30,14 @@ MAX_LOSSES = 10_000
 
 
 class Piece(NamedTuple):
-    """LENGTH bytes of a kind. `data` is set for DATA only and is valid until the next piece is asked for."""
+    """LENGTH bytes of a kind. `data` is set for DATA only and is valid until the next piece is asked for.
+
+    Where it lies at the beginning of what `lent` shows, it is valid for whoever holds that, until it is dropped."""
 
     kind: int
     length: int
     data: Optional[memoryview] = None
+    lent: Optional[Lent] = None
 
 
 Pieces = Iterator[Piece]

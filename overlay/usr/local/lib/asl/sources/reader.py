@@ -19,6 +19,7 @@ from typing import Callable, Optional
 
 from asl.sources.base import DATA, HOLE, READ_SIZE, UNREAD, Piece, Pieces, why
 from asl.sources.media import SILENT, silence
+from asl.sources.memory import Lent, lend
 from asl.sources.patient import PatientReader
 
 SECTOR = 512
@@ -136,17 +137,17 @@ class Reader:
         self._ahead = None
 
     def _stretches(self, at: int, end: int, ahead: Optional[ThreadPoolExecutor]) -> Pieces:
-        """AHEAD: its thread reads the next stretch, into a second buffer, while the one before is worked upon."""
-        buffers = (self._buffer, self._buffer if ahead is None else aligned_buffer())
-        turn = 0
-        coming: Optional[Future[int]] = None
+        """AHEAD: its thread reads the next stretch while the one before is worked upon, each into memory that is lent."""
+        coming: Optional[tuple[Lent, Future[int]]] = None
         while at < end:
             size = min(READ_SIZE - at % READ_SIZE, end - at)
             if self._gone:
                 yield self._lost(at, end - at, self._gone)
                 return
+            lent = coming[0] if coming else lend() if ahead else None
+            buffer = lent.view if lent else self._buffer
             try:
-                data = self._once(at, buffers[turn][:size]) if coming is None else buffers[turn][: coming.result()]
+                data = buffer[: coming[1].result()] if coming else self._once(at, buffer[:size])
             except OSError as error:
                 coming = None
                 self._judge(error)
@@ -159,11 +160,13 @@ class Reader:
             after, coming = at + count, None
             if ahead is not None and after < end and self._fd >= 0:
                 size = min(READ_SIZE - after % READ_SIZE, end - after)
-                coming = ahead.submit(os.preadv, self._fd, [buffers[1 - turn][:size]], after)
-            yield Piece(DATA, count, data)
-            if ahead is not None:
+                following = lend()
+                coming = following, ahead.submit(os.preadv, self._fd, [following.view[:size]], after)
+            yield Piece(DATA, count, data, lent)
+            if lent is not None:
+                lent.drop()
                 drop_cache(self._fd, at, count)
-            at, turn = after, 1 - turn
+            at = after
 
     def _refine(self, at: int, end: int, steps: tuple[int, ...]) -> Pieces:
         """Read a stretch that failed in steps of steps[0], each that fails again in smaller ones."""
