@@ -11,10 +11,14 @@ static int allowed(const struct asl_chunking *c) {
          c->average >= ASL_AVERAGE_MIN && (c->average & (c->average - 1)) == 0;
 }
 
+#define WINDOW 64u /* bytes that a hash is made of: those before them are shifted out of it */
+#define STRIP 512u /* bytes of a stretch, of which two are hashed side by side */
+#define STEP 8u    /* bytes between two turns of the loop: fewer turns are a tenth faster */
+
 /* Hashes bytes at .. stop - 1. Returns the offset behind the first byte that leaves *hash below limit, else 0.
  * "The top n bits are zero" is "below 2^(64-n)": one comparison. Four bytes a step: what they add to the hash is
  * summed up apart from it, so that only one shift and one addition a step wait for the step before. */
-static uint64_t scan(const uint8_t *data, uint64_t at, uint64_t stop, uint64_t limit, uint64_t *hash) {
+static uint64_t follow(const uint8_t *data, uint64_t at, uint64_t stop, uint64_t limit, uint64_t *hash) {
   uint64_t state = *hash;
   for (; stop - at >= 4; at += 4) {
     uint64_t one = GEAR[data[at]];
@@ -33,6 +37,40 @@ static uint64_t scan(const uint8_t *data, uint64_t at, uint64_t stop, uint64_t l
   }
   *hash = state;
   return 0;
+}
+
+/* The hash behind the bytes before `end`. */
+static uint64_t window(const uint8_t *end) {
+  uint64_t state = 0;
+  for (const uint8_t *at = end - WINDOW; at < end; at++) state = (state << 1) + GEAR[*at];
+  return state;
+}
+
+static uint64_t either(uint64_t found, uint64_t other) { return found ? found : other; }
+
+/* As follow(), faster: two stretches at a time, as neither waits for the other; what is found in the second one counts
+ * when there is nothing in the first. */
+static uint64_t scan(const uint8_t *data, uint64_t at, uint64_t stop, uint64_t limit, uint64_t *hash) {
+  uint64_t a = *hash;
+  for (; stop - at >= 2 * STRIP; at += 2 * STRIP) {
+    const uint8_t *here = data + at;
+    uint64_t b = window(here + STRIP);
+    for (unsigned step = 0; step < STRIP; step += STEP) {
+      for (unsigned i = step; i < step + STEP; i += 2) {
+        uint64_t a1 = GEAR[here[i]], a2 = (a1 << 1) + GEAR[here[i + 1]];
+        uint64_t b1 = GEAR[here[i + STRIP]], b2 = (b1 << 1) + GEAR[here[i + STRIP + 1]];
+        if ((a << 1) + a1 < limit) return at + i + 1;
+        if ((b << 1) + b1 < limit) return either(follow(data, at + i, at + STRIP, limit, &a), at + STRIP + i + 1);
+        a = (a << 2) + a2;
+        b = (b << 2) + b2;
+        if (a < limit) return at + i + 2;
+        if (b < limit) return either(follow(data, at + i + 2, at + STRIP, limit, &a), at + STRIP + i + 2);
+      }
+    }
+    a = b;
+  }
+  *hash = a;
+  return follow(data, at, stop, limit, hash);
 }
 
 /* Length of the first chunk of data, at most c->maximum; 0 where length bytes do not decide it. */

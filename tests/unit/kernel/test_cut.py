@@ -92,6 +92,16 @@ def test_default_sizes_on_megabytes(native: NativeKernel, twin: PythonKernel) ->
     assert ends[-1] == len(data)
 
 
+@pytest.mark.parametrize("params", [ChunkParams(1, 4096, 65536), ChunkParams(1001, 2048, 9999), ChunkParams(4096, 4096, 4096 + 1025)])
+def test_long_chunks_follow_the_rule(native: NativeKernel, twin: PythonKernel, params: ChunkParams) -> None:
+    """So long that two stretches of one are hashed side by side; with the first of two boundaries in either."""
+    data = random.Random(5).randbytes(500_000)
+    expected = literal(data, params)
+    assert len({(end - 1 - start - params.minimum) % 1024 // 512 for start, end in zip([0, *expected], expected)}) == 2
+    assert native.cut(data, params, True) == expected
+    assert twin.cut(data, params, True) == expected
+
+
 def test_more_chunks_than_one_call_returns(native: NativeKernel, twin: PythonKernel) -> None:
     data, params = random.Random(3).randbytes(200_000), ChunkParams(1, 16, 16)
     ends = native.cut(data, params, True)
