@@ -84,14 +84,20 @@ class Late(Memory):
         return bytes(len(given[1]) // 2)
 
     def settle(self) -> None:
-        for given in self.waiting:
-            super().add_chunks(*given)
+        for each in self.waiting:
+            super().add_chunks(*each)
 
 
 def test_what_comes_between_covers_no_chunk_in_lent_memory() -> None:
     """The end of a run that goes on in the same memory is put before its next bytes only where that is nobody's."""
+
+    def fill(room: memoryview) -> list[int]:
+        room[:20] = b"x" * 20
+        return [20]
+
     one, other, lent, rng = Late(), Late(), lend(), random.Random(1)
     parts = [rng.randbytes(200_000), rng.randbytes(300), rng.randbytes(300_000)]
+    lent.view[500_000:500_100] = bytes(100)
     lent.view[:200_000], lent.view[200_000:500_000] = parts[0], parts[2]
     for memory, here in ((one, False), (other, True)):
         cutter = chunker.Chunker(kernel.load(), PARAMS, memory, Progress(), 1)  # type: ignore[arg-type]  # a part of a writer
@@ -102,9 +108,12 @@ def test_what_comes_between_covers_no_chunk_in_lent_memory() -> None:
         else:
             cutter.data(memoryview(b"".join(parts)))
         cutter.end_run()
+        cutter.several(20, fill, MIN_HOLE, lambda *_found: None)
+        cutter.whole(memoryview(b"whole"), lambda _digest: None)
         cutter.drain()
         memory.settle()
     assert one.order == other.order
+    assert bytes(lent.view[500_000:500_100]) == bytes(100)  # what is behind it there is the reader's
 
 
 @given(STRETCHES, st.integers(0, 2**32))

@@ -71,7 +71,7 @@ class _Feed:
                 self.ended = True
                 return None
             self._left = found
-        kind, length, data = self._left
+        kind, length, data, _lent = self._left
         count = min(most, length)
         self._left = Piece(kind, length - count, None if data is None else data[count:])
         return Piece(kind, count, None if data is None else data[:count])

@@ -81,7 +81,7 @@ class Slabs:
     """COUNT slabs of SIZE bytes of their own; 0: such as show lent memory. give() may be called from any thread."""
 
     def __init__(self, size: int, count: int) -> None:
-        self._size, self._left = size, count
+        self.size, self._left = size, count
         self._free: queue.SimpleQueue[_Slab] = queue.SimpleQueue()
 
     def take(self, *, wait: bool) -> Optional[_Slab]:
@@ -91,7 +91,7 @@ class Slabs:
         except queue.Empty:
             if self._left:
                 self._left -= 1
-                return _Slab(self, self._size)
+                return _Slab(self, self.size)
         return self._free.get() if wait else None
 
     def give(self, slab: _Slab) -> None:
@@ -168,7 +168,7 @@ class Chunker:
     def several(self, size: int, fill: Callable[[memoryview], list[int]], hole: int, done: SeveralDone) -> list[int]:
         """Contents of their own, between runs, that FILL puts into memory, one behind the other; it answers their sizes. There is room for
         the first, of SIZE bytes. Ends before one with a run of zero pages of HOLE bytes or more: the sizes of those before it."""
-        if self._slabs.size - self._slab.fill < size:
+        if self._slab.size - self._slab.fill < size:
             self._turn()
         slab = self._slab
         sizes = fill(slab.view[slab.fill :])
