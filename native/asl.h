@@ -5,8 +5,8 @@
  * Every function
  *   - keeps no pointer, never calls back, never prints, and may run in any number of threads at once; but one
  *     asl_sink belongs to one thread at a time;
- *   - is pure, but for those on a sink, which hash and write, for asl_scan and asl_slurp, which look at files, for
- *     asl_make, which makes some, and for asl_crypto, which finds libcrypto;
+ *   - is pure, but for those on a sink, which hash and write, for asl_scan, asl_slurp and asl_sweep, which read
+ *     files, for asl_make, which makes some, and for asl_crypto, which finds libcrypto;
  *   - takes a length beside every pointer and checks all bounds before the first byte is read: when it
  *     answers with an error, nothing was read and nothing was written;
  *   - answers with the number of results (0 or more) or with one of the negative codes below.
@@ -23,7 +23,7 @@
 #define ASL_API __attribute__((visibility("default")))
 
 /* Raised by any change of a signature, a code or a meaning, also by a new function. asl_abi() returns it. */
-#define ASL_ABI 7u
+#define ASL_ABI 8u
 
 enum {
   ASL_EBOUNDS = -1,     /* a pointer is NULL while its length is not 0, or `start` is not a place in the data */
@@ -194,6 +194,35 @@ struct asl_new {
 ASL_API int64_t asl_make(const char *names, uint64_t length, uint64_t count, const struct asl_new *files,
                          const uint8_t *data, uint64_t size, const struct asl_run *spans, const uint8_t *digests,
                          uint64_t span_count, uint8_t *made, uint64_t room);
+
+#define ASL_DEPTH 8u                         /* steps of a sweep that may be under way at a time */
+
+/* What of a device is read in steps: `size` bytes from `at` on, in steps that begin and end at multiples of `step` bytes, from the
+ * end where `backward` is 1, else (0) from the front. Up to `depth` steps are under way at a time, where the descriptor `direct`
+ * (open past the page cache; -1: there is none) can do that. `plain`: descriptor of the same device for what is not whole sectors.
+ * Behind a step that cannot be read goes on over those that follow it and cannot be read either, most_bad of them; depth is no more
+ * than that in effect. After patience_ns no step is begun, but for the first. */
+struct asl_sweep {
+  int64_t direct, plain;
+  uint64_t at, size, step, most_bad, depth, backward, patience_ns, number;
+};
+
+/* How far the sweep `number` has come: kept up to date, for others that share the memory. Bytes that were read, bad steps behind. */
+struct asl_come {
+  uint64_t number, good, bad;
+};
+
+/* What follows what was read: how many steps that cannot be read, and the errno of the first. */
+struct asl_swept {
+  uint64_t bad;
+  int64_t error;
+};
+
+/* Reads, and answers how many bytes could be read up to the first step that cannot; they lie at the beginning of `data`.
+ * *context belongs to the process: 0 before the first call, and what this function made of it in those that follow. After
+ * ASL_ESYSTEM the kernel may still write to `data`. */
+ASL_API int64_t asl_sweep(const struct asl_sweep *how, uint8_t *data, uint64_t room, uint64_t *context, struct asl_come *come,
+                          struct asl_swept *out);
 
 /* Not to be had from outside: whether `size` bytes are zero, and what names of asl_scan, asl_slurp and asl_make have to be. */
 int asl_zero_page(const uint8_t *data, uint64_t size);

@@ -218,6 +218,36 @@ static void making(void) {
   free(data);
 }
 
+static void sweeping(void) {
+  uint8_t data[4096], whole[4100];
+  int fd = open("asl.h", O_RDONLY), null = open("/dev/null", O_RDONLY), folder = open(".", O_RDONLY | O_DIRECTORY);
+  struct asl_come come = {0, 0, 0};
+  struct asl_swept out;
+  struct asl_sweep how = {fd, fd, 100, 4000, 512, 2, 2, 0, UINT64_MAX >> 1, 9}, wrong[] = {how, how, how, how, how, how, how, how};
+  uint64_t context = 0;
+  wrong[0].size = 4097, wrong[1].plain = -1, wrong[2].at = UINT64_MAX, wrong[3].backward = 2, wrong[4].direct = INT64_MAX;
+  wrong[5].step = 0, wrong[6].most_bad = 0, wrong[7].depth = ASL_DEPTH + 1;
+  check(pread(fd, whole, 4100, 0) == 4100, "sweep", "file");
+  for (how.backward = 0; how.backward < 2; how.backward++) {
+    check(asl_sweep(&how, data, 4096, &context, &come, &out) == 4000 && !out.bad && !out.error, "sweep", "bytes");
+    check(!memcmp(data, whole + 100, 4000) && come.number == 9 && come.good == 4000 && !come.bad, "sweep", "content");
+  }
+  how = (struct asl_sweep){folder, folder, 0, 4096, 512, 3, 2, 0, 0, 10};
+  check(asl_sweep(&how, data, 4096, &context, &come, &out) == 0 && out.bad == 1 && out.error == EISDIR, "sweep", "no time for a second step");
+  how.patience_ns = UINT64_MAX >> 1;
+  check(asl_sweep(&how, data, 4096, &context, &come, &out) == 0 && out.bad == 3 && come.bad == 3, "sweep", "bad steps");
+  how.direct = how.plain = null;
+  check(asl_sweep(&how, data, 4096, &context, &come, &out) == 0 && out.bad == 3 && out.error == EIO, "sweep", "the end");
+  for (unsigned i = 0; i < 8; i++) {
+    check(asl_sweep(&wrong[i], data, 4096, &context, &come, &out) == (i < 5 ? ASL_EBOUNDS : ASL_EPARAMETERS), "sweep", "bounds");
+  }
+  check(asl_sweep(&how, NULL, 4096, &context, &come, &out) == ASL_EBOUNDS, "sweep", "no data");
+  check(asl_sweep(&how, data, 4096, NULL, &come, &out) == ASL_EBOUNDS, "sweep", "no context");
+  close(fd);
+  close(null);
+  close(folder);
+}
+
 static void *all(void *nothing) {
   for (unsigned i = 0; i < 20; i++) {
     digests();
@@ -227,6 +257,7 @@ static void *all(void *nothing) {
     merging();
     files();
     making();
+    sweeping();
   }
   return nothing;
 }

@@ -139,10 +139,28 @@ static void making(struct input *in, const uint8_t *data, uint64_t size) {
   }
 }
 
+/* Past the end of this program's own text, and of what cannot be read at all. */
+static void sweeping(struct input *in, const uint8_t *data, uint64_t size) {
+  static int here = -1;
+  static uint64_t context = 0;
+  struct asl_come come = {0, 0, 0};
+  struct asl_swept out;
+  struct asl_sweep how = {number(in) % 4 ? here : -1, here, number(in), number(in), number(in), number(in), number(in), number(in) % 3, UINT64_MAX >> 1, number(in)};
+  uint8_t *into = malloc(size + 1);
+  int64_t good;
+  if (here < 0) here = open(*data % 2 ? "/proc/self/exe" : "/proc/self/mem", O_RDONLY);
+  if (!into) abort();
+  how.direct = how.direct < 0 ? -1 : here;
+  how.plain = here;
+  good = asl_sweep(&how, into, size, &context, &come, &out);
+  must(good <= (int64_t)how.size && (good < 0 || out.bad <= how.most_bad));
+  free(into);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
-  static void (*const PARTS[])(struct input *, const uint8_t *, uint64_t) = {cutting, splitting, hashing, looking, merging, naming, making};
+  static void (*const PARTS[])(struct input *, const uint8_t *, uint64_t) = {cutting, splitting, hashing, looking, merging, naming, making, sweeping};
   struct input in = {bytes, length < HEAD ? length : HEAD};
-  uint64_t part = number(&in) % 7, size = length > HEAD ? length - HEAD : 0;
+  uint64_t part = number(&in) % 8, size = length > HEAD ? length - HEAD : 0;
   uint8_t *data = malloc(size ? size : 1);
   if (!data) abort();
   memcpy(data, bytes + (length - size), size);

@@ -17,7 +17,7 @@ import pytest
 
 from asl import kernel
 from asl.kernel import ChunkParams, choose
-from asl.kernel.native import Chunking, NativeKernel, Run, declare
+from asl.kernel.native import ABI, Chunking, NativeKernel, Run, declare
 
 ENGINE = Path(kernel.LIBRARY).parent
 SYSTEM_COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
@@ -104,18 +104,18 @@ def test_other_architecture(library: Path) -> None:
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler on this machine to build a library of another ABI")
 def test_other_abi_and_missing_functions(tmp_path: Path) -> None:
     other = compiled(tmp_path / "other.so", "unsigned asl_abi(void) { return 99; }\n")
-    assert why(other) == f"{other} has ABI 99, this engine needs ABI 7"
-    half = compiled(tmp_path / "half.so", "unsigned asl_abi(void) { return 7; }\n")
-    assert why(half).startswith(f"{half} lacks a function of ABI 7: ")
-    none = compiled(tmp_path / "none.so", "int unrelated(void) { return 7; }\n")
-    assert why(none).startswith(f"{none} lacks a function of ABI 7: ")
+    assert why(other) == f"{other} has ABI 99, this engine needs ABI {ABI}"
+    half = compiled(tmp_path / "half.so", f"unsigned asl_abi(void) {{ return {ABI}; }}\n")
+    assert why(half).startswith(f"{half} lacks a function of ABI {ABI}: ")
+    none = compiled(tmp_path / "none.so", "int unrelated(void) { return 6; }\n")
+    assert why(none).startswith(f"{none} lacks a function of ABI {ABI}: ")
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler on this machine to build a library that errs")
 def test_wrong_answers_are_noticed(tmp_path: Path) -> None:
-    head = "unsigned asl_abi(void) {{ return 7; }}\nlong long asl_zero_runs(void) {{ return 0; }}\n"
+    head = f"unsigned asl_abi(void) {{{{ return {ABI}; }}}}\nlong long asl_zero_runs(void) {{{{ return 0; }}}}\n"
     others = ("crypto", "parts", "digests", "sink_new", "sink_free", "sink_hash", "sink_digest", "sink_chunks")
-    others += ("find", "filter", "scan", "slurp", "make", "merge", "count", "verify")
+    others += ("find", "filter", "scan", "slurp", "make", "merge", "count", "verify", "sweep")
     head += "".join(f"long long asl_{name}(void) {{{{ return 0; }}}}\n" for name in others)
     functions = head + "long long asl_cut(void) {{ return {}; }}\n"
     silent = compiled(tmp_path / "silent.so", functions.format(0))

@@ -18,13 +18,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asl.errors import Usage
+from asl.kernel import sweeping
+from asl.kernel.python import PythonKernel
+from asl.kernel.sweeping import Descriptors
 from asl.sources import passes, patient
 from asl.sources.mapfile import BAD, FAILED, NEW, READ, STATUSES, UNSCRAPED, RescueMap
 from asl.sources.media import Media
 from asl.sources.passes import Block, Passes, Stop, losses
-from asl.sources.patient import PatientReader, Swept
+from asl.sources.patient import PatientReader, Step, Swept
 
 SECTOR = 512
+STEP = Step(4096)
+TWIN = PythonKernel("a test puts its own reads in")
 
 
 class Disk:
@@ -36,19 +41,18 @@ class Disk:
         self.data = random.Random(seed).randbytes(size)
         self.bad = bad
         self.failures: list[tuple[int, int]] = []
+        self.prepared: Optional[tuple[int, int, bool]] = None
 
     def _fails(self, at: int, size: int) -> bool:
         return any(start < at + size and at < end for start, end in self.bad)
 
-    def read(self, at: int, size: int, *, ahead: Sequence[tuple[int, int]] = ()) -> memoryview:
-        if self._fails(at, size):
-            self.failures.append((at, size))
-            raise OSError(errno.EIO, "Input/output error")
-        return memoryview(self.data)[at : at + size]
+    def prepare(self, at: int, size: int, step: Step, *, backward: bool) -> None:
+        """It is read when it is asked for, which has to come next."""
+        self.prepared = (at, size, backward)
 
-    def sweep(
-        self, at: int, size: int, sector: int, *, backward: bool, most_bad: int = 1, ahead: Sequence[tuple[int, int]] = ()
-    ) -> Swept:  # fmt: skip
+    def sweep(self, at: int, size: int, step: Step, *, backward: bool, ahead: Sequence[tuple[int, int]] = ()) -> Swept:
+        assert self.prepared in (None, (at, size, backward)), "what was prepared was read for nothing"
+        self.prepared, sector = None, step.size
         edges = list(range(at - at % sector, at + size, sector))
         start, end = (at + size, at + size) if backward else (at, at)
         bad = 0
@@ -61,9 +65,9 @@ class Disk:
                 break
             else:
                 start, end = (low, end) if backward else (start, high)
-            if bad == most_bad:
+            if bad == step.most_bad:
                 break
-        return Swept(memoryview(self.data)[start:end], bad, errno.EIO if bad else 0)
+        return Swept(memoryview(self.data)[start:end], bad, errno.EIO if bad else 0, step=step.size)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -113,7 +117,7 @@ def test_bad_sectors_are_tried_last_and_no_more_often_than_asked_for() -> None:
     disk = Disk(4 << 20, bad)
     _, came = run(disk)
     single = [failure for failure in disk.failures if failure[1] == SECTOR]
-    assert single == [(bad[0][0], SECTOR), (bad[0][1] - SECTOR, SECTOR), (bad[0][0] + SECTOR, SECTOR)]
+    assert single == [(bad[0][0] + number * SECTOR, SECTOR) for number in range(3)]
     first_small = next(number for number, block in enumerate(came) if len(block.data) < passes.CLUSTER)
     assert sum(len(block.data) for block in came[:first_small]) == (4 << 20) - passes.CLUSTER
     again = Disk(4 << 20, bad)
@@ -198,7 +202,7 @@ def test_the_reading_process_gives_the_bytes(tmp_path: Path) -> None:
         assert bytes(first) + bytes(second) == data[: 2 << 20], "the one before is still there"
         assert bytes(reader.read(3 << 20, 4096)) == data[3 << 20 :], "what was asked for ahead and not wanted is not mistaken for it"
         for backward in (False, True):
-            assert reader.sweep(512, 4096, SECTOR, backward=backward) == (memoryview(data)[512 : 512 + 4096], 0, 0, False)
+            assert reader.sweep(512, 4096, Step(SECTOR), backward=backward) == (memoryview(data)[512 : 512 + 4096], 0, 0, False, SECTOR)
     finally:
         reader.close()
         os.close(fd)
@@ -218,6 +222,23 @@ def test_what_was_asked_for_ahead_is_not_read_behind_an_error_but_when_it_is_ask
         os.close(fd)
 
 
+def test_what_was_prepared_is_what_is_read_next_and_what_was_asked_for_ahead_is_forgotten(tmp_path: Path) -> None:
+    data = os.urandom(65536)
+    (tmp_path / "disk").write_bytes(data)
+    fd = os.open(tmp_path / "disk", os.O_RDONLY)
+    reader = PatientReader(fd, 30)
+    try:
+        reader.prepare(0, 4096, STEP, backward=False)  # nothing to prepare for yet
+        assert reader.sweep(0, 4096, STEP, backward=False, ahead=[(4096, 4096), (8192, 4096)]).data == data[:4096]
+        reader.prepare(32768, 8192, STEP, backward=True)
+        assert reader.sweep(32768, 8192, Step(SECTOR), backward=True) == (memoryview(data)[32768:40960], 0, 0, False, 4096)
+        reader.prepare(0, 512, STEP, backward=False)
+        assert reader.sweep(4096, 512, STEP, backward=False).data == data[4096:4608], "another wish than the prepared one"
+    finally:
+        reader.close()
+        os.close(fd)
+
+
 def test_an_error_of_the_kernel_is_passed_on() -> None:
     fd = os.open("/proc/self/mem", os.O_RDONLY)  # reading unmapped memory is an input/output error, at once
     reader = PatientReader(fd, 30)
@@ -225,9 +246,9 @@ def test_an_error_of_the_kernel_is_passed_on() -> None:
         with pytest.raises(OSError) as error:
             reader.read(0, 4096)
         assert error.value.errno == errno.EIO
-        assert reader.sweep(0, 4096, SECTOR, backward=False) == (b"", 1, errno.EIO, False)
-        assert reader.sweep(0, 4096, SECTOR, backward=False, most_bad=5) == (b"", 5, errno.EIO, False)
-        assert reader.sweep(0, 4096, SECTOR, backward=True, most_bad=50) == (b"", 8, errno.EIO, False)
+        assert reader.sweep(0, 4096, Step(SECTOR), backward=False) == (b"", 1, errno.EIO, False, SECTOR)
+        assert reader.sweep(0, 4096, Step(SECTOR, 5), backward=False) == (b"", 5, errno.EIO, False, SECTOR)
+        assert reader.sweep(0, 4096, Step(SECTOR, 50), backward=True) == (b"", 8, errno.EIO, False, SECTOR)
     finally:
         reader.close()
         os.close(fd)
@@ -235,28 +256,28 @@ def test_an_error_of_the_kernel_is_passed_on() -> None:
 
 def test_steps_are_read_ahead_until_one_fails_or_takes_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was asked for ahead behind either is not read: it would be read again."""
-    data, told, real = os.urandom(8 * 4096), tmp_path / "told", patient._read
+    data, told, real = os.urandom(8 * 4096), tmp_path / "told", sweeping.read_at
     (tmp_path / "disk").write_bytes(data)
 
-    def read(fd: int, plain: int, buffer: memoryview, at: int) -> tuple[int, int]:
+    def read(fds: Descriptors, into: memoryview, at: int) -> tuple[int, int]:
         with told.open("a") as file:
             file.write(f"{at} ")
-        return (0, errno.EIO) if at <= 5000 < at + len(buffer) else real(fd, plain, buffer, at)
+        return (0, errno.EIO) if at <= 5000 < at + len(into) else real(fds, into, at)
 
-    monkeypatch.setattr(patient, "_read", read)
+    monkeypatch.setattr(sweeping, "read_at", read)
     fd = os.open(tmp_path / "disk", os.O_RDONLY)
-    reader = PatientReader(fd, 30)
+    reader = PatientReader(fd, 30, TWIN)
     try:
         ahead = [(8192, 8192), (16384, 8192)]
-        found = reader.sweep(0, 8192, 4096, backward=False, ahead=ahead)
-        assert found == (memoryview(data)[:4096], 1, errno.EIO, False)
-        assert reader.sweep(8192, 8192, 4096, backward=False, ahead=ahead[1:]).data == data[8192:16384]
-        assert reader.sweep(16384, 8192, 4096, backward=False).data == data[16384:24576]
+        found = reader.sweep(0, 8192, STEP, backward=False, ahead=ahead)
+        assert found == (memoryview(data)[:4096], 1, errno.EIO, False, 4096)
+        assert reader.sweep(8192, 8192, STEP, backward=False, ahead=ahead[1:]).data == data[8192:16384]
+        assert reader.sweep(16384, 8192, STEP, backward=False).data == data[16384:24576]
         assert [int(each) for each in told.read_text().split()] == [0, 4096, 8192, 12288, 16384, 20480]
         monkeypatch.setattr(patient, "_SWEEP", 0.0)
-        slow = PatientReader(fd, 30)
-        assert slow.sweep(8192, 8192, 4096, backward=False, ahead=[(16384, 8192)]).data == data[8192:12288]
-        assert slow.sweep(12288, 4096, 4096, backward=False).data == data[12288:16384]
+        slow = PatientReader(fd, 30, TWIN)
+        assert slow.sweep(8192, 8192, STEP, backward=False, ahead=[(16384, 8192)]).data == data[8192:12288]
+        assert slow.sweep(12288, 4096, STEP, backward=False).data == data[12288:16384]
         assert told.read_text().split()[6:] == ["8192", "12288"]
         slow.close()
     finally:
@@ -270,9 +291,9 @@ def test_what_a_process_had_read_before_is_not_taken_for_what_it_was_asked(tmp_p
     fd = os.open(tmp_path / "disk", os.O_RDONLY)
     reader = PatientReader(fd, 0.2)
     try:
-        assert reader.sweep(0, 4096, SECTOR, backward=False).data == data[:4096]
+        assert reader.sweep(0, 4096, Step(SECTOR), backward=False).data == data[:4096]
         os.kill(reader._pid, signal.SIGSTOP)
-        assert reader.sweep(4096, 4096, SECTOR, backward=False) == (b"", 1, errno.ETIMEDOUT, True)
+        assert reader.sweep(4096, 4096, Step(SECTOR), backward=False) == (b"", 1, errno.ETIMEDOUT, True, SECTOR)
     finally:
         reader.close()
         os.close(fd)
@@ -315,15 +336,15 @@ def test_a_disk_that_never_answers_is_given_up_after_three_reads() -> None:
 @pytest.fixture
 def moody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, bytes]]:
     """A disk of 64 sectors, of which 40 hangs for ever, and 20 to 29 fail at once, as does a read that holds one of them."""
-    data, real = os.urandom(64 * SECTOR), patient._read
+    data, real = os.urandom(64 * SECTOR), sweeping.read_at
 
-    def read(fd: int, plain: int, buffer: memoryview, at: int) -> tuple[int, int]:
-        first, last = at // SECTOR, (at + len(buffer) - 1) // SECTOR
+    def read(fds: Descriptors, into: memoryview, at: int) -> tuple[int, int]:
+        first, last = at // SECTOR, (at + len(into) - 1) // SECTOR
         if first == last == 40:
             signal.pause()  # in a process of its own, which is killed
-        return (0, errno.EIO) if (first <= 29 and last >= 20) or first <= 40 <= last else real(fd, plain, buffer, at)
+        return (0, errno.EIO) if (first <= 29 and last >= 20) or first <= 40 <= last else real(fds, into, at)
 
-    monkeypatch.setattr(patient, "_read", read)
+    monkeypatch.setattr(sweeping, "read_at", read)
     (tmp_path / "disk").write_bytes(data)
     fd = os.open(tmp_path / "disk", os.O_RDONLY)
     yield fd, data
@@ -333,13 +354,13 @@ def moody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_sector_that_hangs_hides_none_of_those_before_it(moody: tuple[int, bytes], backward: bool) -> None:
     fd, data = moody
-    reader = PatientReader(fd, 0.5)
+    reader = PatientReader(fd, 0.5, TWIN)
     try:
-        found = reader.sweep(30 * SECTOR, 34 * SECTOR, SECTOR, backward=backward)
-        assert found[1:] == (1, errno.ETIMEDOUT, True) and reader.abandoned == 1
+        found = reader.sweep(30 * SECTOR, 34 * SECTOR, Step(SECTOR), backward=backward)
+        assert found[1:] == (1, errno.ETIMEDOUT, True, SECTOR) and reader.abandoned == 1
         assert bytes(found.data) == (data[41 * SECTOR :] if backward else data[30 * SECTOR : 40 * SECTOR])
         whole = (0, 41 * SECTOR) if not backward else (20 * SECTOR, 41 * SECTOR)
-        assert reader.sweep(*whole, SECTOR, backward=backward).bad == 1
+        assert reader.sweep(*whole, Step(SECTOR), backward=backward).bad == 1
     finally:
         reader.close()
 
@@ -347,7 +368,7 @@ def test_a_sector_that_hangs_hides_none_of_those_before_it(moody: tuple[int, byt
 def test_sectors_that_fail_at_once_are_not_taken_for_ones_that_hang(moody: tuple[int, bytes]) -> None:
     """Ten in a row that fail, behind three that hung: reading goes on, and what is not read are these sectors and no others."""
     fd, data = moody
-    reader = PatientReader(fd, 0.5)
+    reader = PatientReader(fd, 0.5, TWIN)
     reader.abandoned = 3
     work = Passes(RescueMap(len(data)), reader, SECTOR, Media(read_deadline=0.5))
     came = {block.at: bytes(block.data) for phase in work.phases() for block in phase.blocks()}

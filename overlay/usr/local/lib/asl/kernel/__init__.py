@@ -8,6 +8,7 @@ Both halves give the same answers for the same bytes; only the speed differs. ``
     python.py     the complete twin in Python
     files.py      names of a directory in batches, both halves
     merging.py    segments made into one, both halves
+    sweeping.py   a failing disk read step by step, both halves
     native.py     the binding of libasl.so: everything ctypes
 
 The environment variable ASL_NO_NATIVE=1 chooses the twin. Nothing else of the environment is read here.

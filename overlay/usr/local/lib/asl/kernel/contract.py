@@ -21,6 +21,7 @@ Buffer = Union[bytes, bytearray, memoryview, mmap.mmap]
 if TYPE_CHECKING:
     from asl.kernel.files import NativeFiles, PythonFiles
     from asl.kernel.merging import Input, PythonMerge
+    from asl.kernel.sweeping import NativeSweeper, PythonSweeper
 
     Spans = array[int]
 else:
@@ -127,6 +128,7 @@ class Kernel(ABC):
     """
 
     files: Union[PythonFiles, NativeFiles]  # names of a directory in batches: not pure, they look at files
+    sweeper: Union[PythonSweeper, NativeSweeper]  # failing disks step by step: not pure either
     name: ClassVar[str]  # "libasl" or "python"
     slow: ClassVar[bool]  # worth a warning to the person who waits
     why: str = ""  # when slow: one clause that says why the native half is not used

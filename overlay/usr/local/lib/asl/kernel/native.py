@@ -17,8 +17,9 @@ from asl.kernel.contract import DIGEST, PAGE, RECORD, Buffer, ChunkParams, Kerne
 from asl.kernel.files import NativeFiles
 from asl.kernel.merging import Input, NativeMerge, PythonMerge
 from asl.kernel.python import PythonKernel, check_areas, check_stretch
+from asl.kernel.sweeping import NativeSweeper
 
-ABI = 7  # ASL_ABI
+ABI = 8  # ASL_ABI
 # ASL_EBOUNDS, ASL_EPARAMETERS, ASL_ECRYPTO
 ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits", -3: "libcrypto failed"}
 SYSTEM = -4096  # ASL_ESYSTEM
@@ -101,6 +102,7 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, u64, data, u64)
     library.asl_slurp.argtypes = (ctypes.c_int32, data, u64, u64, data, data, u64)
     library.asl_make.argtypes = (data, u64, u64, data, data, u64, data, data, u64, data, u64)
+    library.asl_sweep.argtypes, library.asl_sweep.restype = (data, data, u64, data, data, data), result
     library.asl_scan.restype = library.asl_slurp.restype = library.asl_make.restype = result
     for function in (library.asl_crypto, library.asl_digests, library.asl_sink_hash, library.asl_sink_digest, library.asl_sink_chunks):
         function.restype = result
@@ -197,6 +199,7 @@ class NativeKernel(Kernel):
         self.crypto = library.asl_crypto() == 1
         """Whether libcrypto was found; without it hashlib does what needs it."""
         self.files = NativeFiles(library, crypto=self.crypto)
+        self.sweeper = NativeSweeper(library)
 
     def cut(self, data: Buffer, params: ChunkParams, final: bool) -> list[int]:
         sizes = Chunking(params.minimum, params.average, params.maximum)

@@ -29,6 +29,7 @@ from asl.kernel.contract import (
 )
 from asl.kernel.files import PythonFiles
 from asl.kernel.merging import Input, PythonMerge
+from asl.kernel.sweeping import PythonSweeper
 
 # Part of the format: other values would cut the same bytes elsewhere. native/gear.h holds the same table.
 GEAR = tuple(int.from_bytes(hashlib.sha256(b"asl.rescue gear 1" + bytes([i])).digest()[:8], "little") for i in range(256))
@@ -48,6 +49,7 @@ class PythonKernel(Kernel):
     def __init__(self, why: str) -> None:
         self.why = why
         self.files = PythonFiles()
+        self.sweeper = PythonSweeper()
 
     def cut(self, data: Buffer, params: ChunkParams, final: bool) -> list[int]:
         ends: list[int] = []

@@ -20,19 +20,22 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
-from asl.sources.base import READ_SIZE, why
+from asl.sources.base import READ_SIZE
 from asl.sources.mapfile import BAD, FAILED, NEW, READ, UNSCRAPED, Area, RescueMap
 from asl.sources.media import SILENT, Media, silence
-from asl.sources.patient import MOST_AHEAD, PatientReader, Swept
+from asl.sources.patient import MOST_AHEAD, PatientReader, Step, Swept
 
 # A block that failed is read again in pieces of this size, and marked as failed in them (ddrescue's cluster: 128 sectors).
 CLUSTER = 64 * 1024
 # Behind an error so much is skipped, twice as much behind the next one, at most a hundredth of the disk and never more than 1 GiB.
 SKIP, MOST_SKIPPED = 64 * 1024, 1 << 30
-# After so many good clusters in a row they are read together again.
-CALM = 64
+# After so many good bytes in a row they are read in large pieces again: each of those that fails costs all of it once more.
+CALM = 16 * 1024 * 1024
 # So many bad sectors in a row are tried at once: asking for each by itself costs more than a quick disk takes to fail.
 ROW = 128
+# So many sectors are under way at a time: one is read while the answer of the one before travels. Behind the first bad one of a block so
+# many may be tried at once, therefore.
+DEPTH = 4
 _MINUTE = 60.0
 
 
@@ -65,6 +68,7 @@ class Passes:
         self.watch: Callable[[], None] = lambda: None  # called between reads; may raise Stop
         self._recent: deque[float] = deque()
         self._silent = 0
+        self._counted = any(most is not None for most in (media.max_errors, media.max_error_rate, media.max_unread))
         self._most_skipped = max(SKIP, min(MOST_SKIPPED, known.size // 100))
 
     @property
@@ -120,20 +124,13 @@ class Passes:
 
     # One read.
 
-    def _try(self, at: int, size: int, *, ahead: Sequence[tuple[int, int]] = ()) -> Optional[memoryview]:
-        """The bytes, or None where they cannot be read. Raises Stop."""
+    def _sweep(self, at: int, size: int, step: Step, *, backward: bool, ahead: Sequence[tuple[int, int]] = ()) -> Swept:
+        """As PatientReader.sweep. Raises Stop."""
         self.watch()
-        before = self._reader.abandoned
-        try:
-            data = self._reader.read(at, size, ahead=ahead)
-        except OSError as error:
-            self._failed(why(error), hangs=self._reader.abandoned > before)
-            return None
-        if len(data) < size:
-            self._failed("it ends before its size")
-            return None
-        self._silent = 0
-        return data
+        found = self._reader.sweep(at, size, step, backward=backward, ahead=ahead)
+        if found.data:
+            self._silent = 0
+        return found
 
     def _failed(self, words: str, *, hangs: bool = False) -> None:
         self.errors += 1
@@ -170,78 +167,98 @@ class Passes:
         """Copy one area that was not tried. What is skipped stays as it is in the map."""
         skip, good, cautious = 0, 0, bool(self.errors)
         while start < end:
-            size = _step(start, end, READ_SIZE, backward=backward)
-            at, ahead = end - size if backward else start, [] if backward else _following(start + size, end, READ_SIZE, MOST_AHEAD)
-            bad = 0
-            if cautious:
-                found = self._sweep(at, size, CLUSTER, backward=backward, ahead=ahead)
-                data, bad = found.data, found.bad
-                good += len(data) // CLUSTER
-            else:
-                data = self._try(at, size, ahead=ahead) or memoryview(b"")
+            at, size = _next_read(start, end, backward=backward)
+            ahead = [] if backward else _following(start + size, end, READ_SIZE, MOST_AHEAD)
+            found = self._sweep(at, size, Step(CLUSTER if cautious else READ_SIZE), backward=backward, ahead=ahead)
+            data, at = found.data, end - len(found.data) if backward else start
+            failed = start, end = _without(start, end, len(data), backward=backward)
+            cluster = found.bad and found.step == CLUSTER  # what failed as a whole is read once more, in smaller pieces
+            if cluster:
+                skip = min(max(0 if data else 2 * skip, SKIP), self._most_skipped) if skipping else 0
+                start, end = self._behind(start, end, skip, backward=backward)
+                self._prepare(*_next_read(start, end, backward=backward), Step(CLUSTER), backward=backward)
             if data:
-                skip = 0
-                yield from self._give(end - len(data) if backward else start, data)
-            start, end = _without(start, end, len(data), backward=backward)
-            if bad:
-                size = _step(start, end, CLUSTER, backward=backward)
-                self.map.set(*((end - size, end) if backward else (start, start + size)), FAILED)
+                yield from self._give(at, data)
+            if cluster:
+                size = _step(*failed, CLUSTER, backward=backward)
+                self.map.set(*((failed[1] - size, failed[1]) if backward else (failed[0], failed[0] + size)), FAILED)
+            if found.bad:
                 self._failed(os.strerror(found.failed), hangs=found.hung)
-                skip = min(max(2 * skip, SKIP), self._most_skipped) if skipping else 0
-                start, end = _without(start, end, min(size + skip, end - start), backward=backward)
-            if bad or not (data or cautious):
-                cautious, good = True, 0  # what failed as a whole is read once more, in smaller pieces
-            cautious = cautious and good < CALM
+            skip, good = (skip, 0) if found.bad else (0, good + len(data))
+            cautious = bool(found.bad) or (cautious and good < CALM)
+
+    def _behind(self, start: int, end: int, skip: int, *, backward: bool) -> tuple[int, int]:
+        """START to END without the cluster where reading goes on, and SKIP bytes behind it."""
+        size = _step(start, end, CLUSTER, backward=backward)
+        return _without(start, end, min(size + skip, end - start), backward=backward)
+
+    def _prepare(self, at: int, size: int, step: Step, *, backward: bool) -> None:
+        """Let the disk go on with the next read while what came before it is stored; not where a rule may say that there is none."""
+        if size and not self._counted:
+            self._reader.prepare(at, size, step, backward=backward)
 
     # The rest, sector by sector.
 
-    def _sweep(
-        self, at: int, size: int, step: int, *, backward: bool, most_bad: int = 1, ahead: Sequence[tuple[int, int]] = ()
-    ) -> Swept:  # fmt: skip
-        """As PatientReader.sweep. Raises Stop."""
-        self.watch()
-        found = self._reader.sweep(at, size, step, backward=backward, most_bad=most_bad, ahead=ahead)
-        if found.data:
-            self._silent = 0
-        return found
-
-    def _sectors(self, start: int, end: int, *, backward: bool, most_bad: int = 1, once: bool = False) -> Iterator[Block]:
-        """Read from one end of START to END; mark what is bad. MOST_BAD sectors that cannot be read are tried in a row before anybody is
-        asked. ONCE: end behind the first of them."""
+    def _sectors(self, start: int, end: int, *, backward: bool, in_a_row: int) -> Iterator[Block]:
+        """Read from one end of START to END; mark what is bad. IN_A_ROW sectors that cannot be read are tried before anybody is asked."""
         while start < end:
-            size = min(end - start, READ_SIZE)
-            found = self._sweep(end - size if backward else start, size, self._sector, backward=backward, most_bad=most_bad)
-            done = len(found.data)
-            if done:
-                yield from self._give(end - done if backward else start, found.data)
-            start, end = self._all_bad(*_without(start, end, done, backward=backward), found.bad, backward=backward)
-            for left in range(found.bad, 0, -1):
-                self._failed(os.strerror(found.failed), hangs=found.hung and left == 1)
-            if found.bad and once:
-                return
+            found = self._sweep(*_one(start, end, backward=backward), self._each(in_a_row), backward=backward)
+            yield from self._note(start, end, found, backward=backward)
+            start, end = self._left(start, end, found, backward=backward)
 
-    def _all_bad(self, start: int, end: int, count: int, *, backward: bool) -> tuple[int, int]:
-        """Mark COUNT sectors at one end of START to END as bad; what is left."""
-        for _each in range(count):
+    def _each(self, in_a_row: int) -> Step:
+        """Sector by sector; as many at a time as may be tried in a row. A rule that counts what fails is asked behind each."""
+        return Step(self._sector) if self._counted else Step(self._sector, in_a_row, min(DEPTH, in_a_row))
+
+    def _left(self, start: int, end: int, found: Swept, *, backward: bool) -> tuple[int, int]:
+        """What of START to END has not been tried, now that FOUND is known."""
+        start, end = _without(start, end, len(found.data), backward=backward)
+        for _each in range(found.bad):
+            start, end = _without(start, end, _step(start, end, self._sector, backward=backward), backward=backward)
+        return start, end
+
+    def _note(self, start: int, end: int, found: Swept, *, backward: bool) -> Iterator[Block]:
+        """Give what was read at one end of START to END, and mark what is bad behind it."""
+        if found.data:
+            yield from self._give(end - len(found.data) if backward else start, found.data)
+            start, end = _without(start, end, len(found.data), backward=backward)
+        for left in range(found.bad, 0, -1):
             size = _step(start, end, self._sector, backward=backward)
             self._bad(*((end - size, end) if backward else (start, start + size)))
             start, end = _without(start, end, size, backward=backward)
-        return start, end
+            self._failed(os.strerror(found.failed), hangs=found.hung and left == 1)
 
     def _trim(self) -> Iterator[Block]:
-        for area in self._areas(FAILED, False):
-            for backward in (False, True):
-                for left in (each for each in self.map.within(area.start, area.end) if each.status == FAILED):
-                    yield from self._sectors(left.start, left.end, backward=backward, once=True)
-            for left in (each for each in self.map.within(area.start, area.end) if each.status == FAILED):
-                self.map.set(left.start, left.end, UNSCRAPED)
+        areas = self._areas(FAILED, False)
+        for area, after in zip(areas, [*areas[1:], None]):
+            start, end, backward, over = area.start, area.end, False, False
+            while not over:
+                found = self._sweep(*_one(start, end, backward=backward), self._each(DEPTH), backward=backward)
+                left, turned = self._left(start, end, found, backward=backward), backward or bool(found.bad)
+                over = left[0] == left[1] or (backward and bool(found.bad))
+                if not over:
+                    self._prepare(*_one(*left, backward=turned), self._each(DEPTH), backward=turned)
+                elif after:
+                    self._prepare(*_one(after.start, after.end, backward=False), self._each(DEPTH), backward=False)
+                yield from self._note(start, end, found, backward=backward)
+                (start, end), backward = left, turned
+            self.map.set(start, end, UNSCRAPED)
 
     def _each_sector(self, status: str, *, backward: bool) -> Iterator[Block]:
-        media = self._media
-        # A rule that counts what fails is asked behind each sector.
-        counted = media.max_errors is not None or media.max_error_rate is not None or media.max_unread is not None
         for area in self._areas(status, backward):
-            yield from self._sectors(area.start, area.end, backward=backward, most_bad=1 if counted else ROW)
+            yield from self._sectors(area.start, area.end, backward=backward, in_a_row=ROW)
+
+
+def _next_read(start: int, end: int, *, backward: bool) -> tuple[int, int]:
+    """(offset, length) of the read at that end of START to END where copying goes on; READ_SIZE at most, up to a multiple of it."""
+    size = _step(start, end, READ_SIZE, backward=backward) if start < end else 0
+    return (end - size if backward else start, size)
+
+
+def _one(start: int, end: int, *, backward: bool) -> tuple[int, int]:
+    """(offset, length) of one read at that end of START to END where reading goes on."""
+    size = min(end - start, READ_SIZE)
+    return (end - size if backward else start, size)
 
 
 def _step(start: int, end: int, size: int, *, backward: bool) -> int:
