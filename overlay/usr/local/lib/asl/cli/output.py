@@ -38,20 +38,24 @@ def duration(seconds: Optional[float]) -> str:
 
 def printable(text: object) -> str:
     """TEXT with everything that a terminal would act on, and bytes that are not UTF-8, escaped as \\xNN."""
+    text = str(text)
+    if text.isprintable():  # nearly always
+        return text
     return "".join(
-        char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape")) for char in str(text)
+        char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape")) for char in text
     )
 
 
 def table(rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> str:
     """ROWS in aligned columns, the first row a heading; columns in RIGHT stand to the right."""
-    cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = []
-    for row in cells:
-        parts = [cell.rjust(width) if column in right else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths))]
-        lines.append("  ".join(parts).rstrip())
-    return "\n".join(lines)
+    columns = []
+    for column in zip(*rows):
+        cells = list(map(str, column))
+        # Looked at all together first: a listing has a hundred thousand of them.
+        columns.append(cells if "".join(cells).isprintable() else list(map(printable, cells)))
+    widths = [max(map(len, cells)) for cells in columns]
+    line = "  ".join(f"{{:{'>' if column in right else '<'}{width or 1}}}" for column, width in enumerate(widths))
+    return "\n".join([line.format(*row).rstrip() for row in zip(*columns)])
 
 
 def fields(pairs: Sequence[tuple[str, object]]) -> str:

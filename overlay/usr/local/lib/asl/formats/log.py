@@ -75,6 +75,9 @@ def records(data: bytes, before: Position = START, *, acknowledged: Optional[int
     in the log up to which records were acknowledged, only where it begins before that.
     """
     at, least, total, sha256, unpack = 0, PREFIX.size + LINK, len(data), hashlib.sha256, PREFIX.unpack_from
+    last, begin = before.logseq, before.offset
+    # A listing goes through tens of thousands of them: this is what Position(…) and Record(…) do, in half of the time.
+    new = tuple.__new__
     while at + least <= total:
         logseq, kind, size = unpack(data, at)
         end = at + least + size
@@ -82,11 +85,10 @@ def records(data: bytes, before: Position = START, *, acknowledged: Optional[int
             return
         # Behind the first record, the link of the one before stands right before this one.
         chained, link = data[at - LINK : end - LINK] if at else before.link + data[: end - LINK], data[end - LINK : end]
-        if logseq != before.logseq + 1 or size > MAX_PAYLOAD or sha256(chained).digest() != link:
-            torn = acknowledged is not None and before.offset >= acknowledged
+        if logseq != last + 1 or size > MAX_PAYLOAD or sha256(chained).digest() != link:
+            torn = acknowledged is not None and begin + at >= acknowledged
             if not torn and (end < total or size > MAX_PAYLOAD):
-                raise Damaged(f"the log breaks its chain at byte {before.offset} (after record {before.logseq})", reason="BAD_LOG")
+                raise Damaged(f"the log breaks its chain at byte {begin + at} (after record {last})", reason="BAD_LOG")
             return
-        before = Position(logseq, link, before.offset + end - at)
-        yield Record(logseq, kind, chained[least:], before)
-        at = end
+        yield new(Record, (logseq, kind, chained[least:], new(Position, (logseq, link, begin + end))))
+        at, last = end, logseq

@@ -46,6 +46,7 @@ NAMES = {
 }
 
 _SEAL, _STONE, _ANCHOR = struct.Struct("<Q32s"), struct.Struct("<IB3xI"), struct.Struct("<QII32s")
+ABOUT = _ANCHOR.size  # where the JSON of an anchor begins
 _RESCUE = struct.Struct("<32s32s")
 _U64, _U32 = struct.Struct("<Q"), struct.Struct("<I")
 
@@ -63,8 +64,7 @@ class Seal(NamedTuple):
     @classmethod
     def decode(cls, payload: bytes) -> Seal:
         """Raises Damaged for a payload of another size."""
-        segment_id, segment_hash = _exact(_SEAL, payload, "SEGMENT_SEAL")
-        return cls(segment_id, segment_hash)
+        return cls(*decode_seal(payload))
 
 
 class Tombstone(NamedTuple):
@@ -106,10 +106,24 @@ class Anchor(NamedTuple):
     @classmethod
     def decode(cls, payload: bytes) -> Anchor:
         """Raises Damaged for a payload that is too short."""
-        if len(payload) < _ANCHOR.size:
-            raise Damaged("a SNAPSHOT_ANCHOR record is too short", reason="BAD_LOG")
-        snapshot_id, domain_id, _reserved, root = _ANCHOR.unpack_from(payload)
-        return cls(snapshot_id, root, payload[_ANCHOR.size :], domain_id)
+        snapshot_id, root = anchored(payload)
+        return cls(snapshot_id, root, payload[ABOUT:], _ANCHOR.unpack_from(payload)[1])
+
+
+def decode_seal(payload: bytes) -> tuple[int, bytes]:
+    """(segment_id, segment_hash) in the payload of SEGMENT_SEAL. Raises Damaged."""
+    if len(payload) != _SEAL.size:
+        _exact(_SEAL, payload, "SEGMENT_SEAL")
+    segment_id, segment_hash = _SEAL.unpack(payload)
+    return segment_id, segment_hash
+
+
+def anchored(payload: bytes) -> tuple[int, bytes]:
+    """(snapshot_id, root) in the payload of SNAPSHOT_ANCHOR; the JSON follows from ABOUT on. Raises Damaged."""
+    if len(payload) < ABOUT:
+        raise Damaged("a SNAPSHOT_ANCHOR record is too short", reason="BAD_LOG")
+    snapshot_id, _domain, _reserved, root = _ANCHOR.unpack_from(payload)
+    return snapshot_id, root
 
 
 def encode_rescue(key: bytes, state: Optional[bytes]) -> bytes:

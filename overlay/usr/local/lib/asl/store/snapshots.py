@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +21,11 @@ if TYPE_CHECKING:
 SHORTEST_DIGEST = 8
 
 
-@dataclass(frozen=True)
 class StoredSnapshot:
     """A snapshot in a store. `id` is its number there; `digest` is the content digest, equal for equal content."""
 
-    store: Reader
-    snapshot: Snapshot
-    pinned: bool
+    def __init__(self, store: Reader, snapshot: Snapshot, pinned: bool) -> None:
+        self.store, self.snapshot, self.pinned = store, snapshot, pinned
 
     @property
     def id(self) -> int:
@@ -62,11 +59,11 @@ class StoredSnapshot:
 
     def document(self) -> dict[str, Any]:
         """What a listing shows."""
-        about = self.about
+        number, logseq, _root, about, _link = self.snapshot
+        domain, manifest, _receipt, sources, labels, sealed, size, files, losses = about
         return {
-            "snapshot": str(self.id), "digest": self.digest, "domain": about.domain, "sealed": about.sealed, "logseq": self.snapshot.logseq,
-            "sources": list(about.sources), "labels": dict(about.labels), "size": about.size, "files": about.files,
-            "losses": about.losses, "pinned": self.pinned,
+            "snapshot": str(number), "digest": manifest.hex(), "domain": domain, "sealed": sealed, "logseq": logseq,
+            "sources": list(sources), "labels": dict(labels), "size": size, "files": files, "losses": losses, "pinned": self.pinned,
         }  # fmt: skip
 
 

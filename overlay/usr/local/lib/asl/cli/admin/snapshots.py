@@ -27,15 +27,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, context: Context) -> int:
     """List them, oldest first."""
-    from asl.intake.request import parse_labels
-
-    wanted = parse_labels(args.label).items()
+    wanted = _labels(args.label).items()
     store = stores.open_readonly(args, context)
-    listed = [each.document() for each in store.snapshots() if wanted <= each.about.labels.items()]
+    listed = [each.document() for each in store.snapshots() if not wanted or wanted <= each.about.labels.items()]
     context.document({"store": store.backend.location, "snapshots": listed})
     none = "no snapshot with such labels" if wanted else "no snapshot yet"
     context.text(render(listed) if listed else f"{store.backend.location}: {none}")
     return 0
+
+
+def _labels(words: Sequence[str]) -> Mapping[str, str]:
+    if not words:
+        return {}
+    from asl.intake.request import parse_labels
+
+    return parse_labels(words)
 
 
 def render(listed: Sequence[Mapping[str, Any]]) -> str:
@@ -51,7 +57,7 @@ def render(listed: Sequence[Mapping[str, Any]]) -> str:
                 each["files"],
                 each["losses"] or "",
                 " ".join(each["sources"]),
-                " ".join(f"{key}={value}" for key, value in sorted(each["labels"].items())),
+                " ".join(f"{key}={value}" for key, value in sorted(each["labels"].items())) if each["labels"] else "",
                 each["digest"][:12],
                 "pinned" if each["pinned"] else "",
             )
