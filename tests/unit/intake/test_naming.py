@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from asl.intake import ledger, naming
-from asl.intake import run as run_module
 from asl.intake.progress import Progress
 from asl.intake.request import Request
 from asl.intake.run import run
@@ -35,10 +34,10 @@ def test_a_run_that_is_stopped_while_it_names_files_reads_nothing_anew(request_:
         assert len(open_store(request_.store).snapshots()) == 1, "it is sealed"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "name_files", stopped)
+    monkeypatch.setattr(naming, "name_files", stopped)
     with pytest.raises(KeyboardInterrupt):
         run(request_)
-    monkeypatch.setattr(run_module, "name_files", lambda _result, _progress: None)
+    monkeypatch.setattr(naming, "name_files", lambda _result, _progress: None)
     again = run(request_)
     assert (again["changed"], again["bytes_read"]) == (False, 0), "what was read is still known"
     assert run(request_)["bytes_read"] > 0, "it is given up when the run ends"

@@ -17,7 +17,9 @@ import pytest
 
 from asl import kernel
 from asl.kernel import ChunkParams, choose
+from asl.kernel.contract import TRIAL, trial
 from asl.kernel.native import ABI, Chunking, NativeKernel, Run, declare
+from asl.kernel.python import PythonKernel
 
 ENGINE = Path(kernel.LIBRARY).parent
 SYSTEM_COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
@@ -50,6 +52,11 @@ def test_the_built_library_is_chosen(library: Path) -> None:
     chosen = choose(library, {})
     assert (chosen.name, chosen.slow, chosen.why) == ("libasl", False, "")
     assert kernel.load() is kernel.load()
+
+
+def test_what_a_library_is_held_against_is_what_the_twin_answers() -> None:
+    """The twin itself is not asked at each start: that took longer than all else in it."""
+    assert trial(PythonKernel("asked")) == TRIAL
 
 
 def test_absent(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def test_approval_lists_every_candidate() -> None:
 
 
 def test_the_order_of_approval_chooses_between_two() -> None:
-    given = replace(config("auto"), local_approved=(OTHER, GUID))
+    given = config("auto")._replace(local_approved=(OTHER, GUID))
     assert decide(facts(pools=(replace(POOL, degraded=True), TWIN)), given).reason == "LOCAL_ELIGIBLE"
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -325,7 +324,7 @@ def test_a_store_at_remote_mount_is_one_too(rescue: tuple[str, Config], tmp_path
     machine["proc/self/mountinfo"] = mountinfo(OVERLAY, f"0:41 / {store} rw - zfs tank/far rw")
     on_pool = preflight.preflight(config, write=False, root=tree(tmp_path / "third", {**machine, **pool}))
     assert on_pool["mode"] == "remote", on_pool["findings"]
-    empty = preflight.preflight(replace(config, remote_mount=str(tmp_path)), write=False, root=tree(tmp_path / "fourth", DISK))
+    empty = preflight.preflight(config._replace(remote_mount=str(tmp_path)), write=False, root=tree(tmp_path / "fourth", DISK))
     assert (empty["mode"], empty["measured"]["remote_store_free"] is None) == ("none", False)
 
 

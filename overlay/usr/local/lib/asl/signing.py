@@ -9,14 +9,14 @@ is asked for a passphrase: a key that has one belongs into an agent. The namespa
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from asl.errors import Damaged, Unavailable
+
+if TYPE_CHECKING:
+    import subprocess
 
 NAMESPACE = "receipt@asl.rescue"
 SECONDS = 20.0
@@ -87,6 +87,8 @@ def _words(done: subprocess.CompletedProcess[bytes]) -> str:
 
 @contextmanager
 def _file(signature: str) -> Iterator[str]:
+    import tempfile
+
     with tempfile.NamedTemporaryFile("w", prefix="asl-", suffix=".sig") as file:
         file.write(signature)
         file.flush()
@@ -94,6 +96,9 @@ def _file(signature: str) -> Iterator[str]:
 
 
 def _keygen(cannot: str, words: list[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
+    import shutil
+    import subprocess
+
     tool = shutil.which("ssh-keygen")
     if tool is None:
         raise Unavailable(f"{cannot}: there is no ssh-keygen on this machine", reason="NO_SSH_KEYGEN", hint=_INSTALL)

@@ -11,18 +11,16 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 import signal
 import stat
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from asl.errors import Unavailable
+
+if TYPE_CHECKING:
+    import subprocess
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 GRACE = 2.0  # seconds a killed process gets to disappear; one that hangs in the kernel does not
@@ -31,8 +29,7 @@ GRACE = 2.0  # seconds a killed process gets to disappear; one that hangs in the
 # --- commands ---------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """How a command ended. ``rc`` is negative for a signal (as in subprocess) and None when it could not even be killed:
     then ``pid`` is still there."""
 
@@ -66,6 +63,8 @@ def run(argv: Sequence[str], deadline: float, *, stdin: bytes = b"", env: Option
     ``env`` is added to PATH and LC_ALL; nothing else of our own environment is passed on. Raises Unavailable (TOOL_MISSING)
     when there is no such tool; any other outcome is in the Result.
     """
+    import subprocess  # not at the start of each tool: most of what is asked of the system needs no other program
+
     tool = find_tool(argv[0])
     if tool is None:
         raise Unavailable(f"cannot run {argv[0]}: there is no such tool on this system", reason="TOOL_MISSING", tool=argv[0])
@@ -96,6 +95,8 @@ def run(argv: Sequence[str], deadline: float, *, stdin: bytes = b"", env: Option
 
 def _kill(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     """Kill the process group and take what was printed; a process stuck in the kernel is left behind, not waited for."""
+    import subprocess
+
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     try:
@@ -110,7 +111,11 @@ def find_tool(name: str, root: str = "/") -> Optional[str]:
         inside = os.path.join(folder, name)
         if os.path.isfile(under(root, inside)) and os.access(under(root, inside), os.X_OK):
             return inside
-    return shutil.which(name) if root == "/" and "/" not in name else None
+    if root != "/" or "/" in name:
+        return None
+    import shutil
+
+    return shutil.which(name)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------------
@@ -130,7 +135,8 @@ def read_text(path: str, root: str = "/") -> Optional[str]:
 def read_bytes(path: str, root: str = "/") -> Optional[bytes]:
     """As read_text, but bytes."""
     try:
-        return Path(under(root, path)).read_bytes()
+        with open(under(root, path), "rb") as file:
+            return file.read()
     except OSError:
         return None
 
@@ -148,6 +154,8 @@ def replace_file(path: str, data: bytes, mode: int = 0o644) -> None:
 
     Raises OSError; then the old file is still there. Only a folder that cannot be synced at all (EINVAL) is forgiven.
     """
+    import tempfile
+
     folder = os.path.dirname(path) or "."
     handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=folder)
     try:
@@ -190,8 +198,7 @@ def machine_id(root: str = "/") -> str:
 # --- mounts -----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(NamedTuple):
     """A line of /proc/self/mountinfo (proc_pid_mountinfo(5)). Paths are decoded; bytes that are no UTF-8 are surrogates."""
 
     mount_id: int
@@ -252,8 +259,7 @@ def unescape(text: str) -> str:
 # --- block devices ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class BlockDevice:
+class BlockDevice(NamedTuple):
     """A disk, a partition or a virtual block device as sysfs shows it. Sizes and starts are bytes."""
 
     name: str
@@ -271,7 +277,7 @@ class BlockDevice:
     holders: tuple[str, ...] = ()  # devices on top of it (dm, md)
     slaves: tuple[str, ...] = ()  # devices below it
     backing_file: Optional[str] = None  # of a loop device
-    partitions: tuple[str, ...] = field(default=())
+    partitions: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:

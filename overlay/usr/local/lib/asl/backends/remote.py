@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 # Seconds since the last answer: a gateway or its object store may restart in the middle of an intake.
@@ -22,8 +21,7 @@ class Plan(NamedTuple):
     fresh: bool = False
 
 
-@dataclass(frozen=True)
-class Remote:
+class Remote(NamedTuple):
     """How a gateway is reached. `token_file` holds the token and is read when it is needed; bandwidth in bytes a second, 0: no limit;
     seconds of silence after which a connection is given up, and of patience since the last answer; `cache` keeps what is read."""
 

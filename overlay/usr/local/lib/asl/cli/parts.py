@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from asl.cli import stores
 from asl.cli.context import Context
@@ -22,8 +21,7 @@ TREE, RECIPE = "tree", "recipe"
 _WORDS = {TREE: "a tree of files", RECIPE: "one run of bytes"}
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One source of a snapshot. `number` counts from 1, `spec` is how it was named when it was read."""
 
     snapshot: StoredSnapshot

@@ -7,12 +7,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from asl import paths
 from asl.cli.context import Context
 from asl.errors import Unavailable
-from asl.store import Peer, Remote, Store, Writer, open_store, open_writer
+from asl.store import Remote, Store, open_store, open_writer
+
+if TYPE_CHECKING:
+    from asl.store import Peer, Writer
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:

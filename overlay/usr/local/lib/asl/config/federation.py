@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from asl import paths
 from asl.config import parse, values
@@ -34,8 +33,7 @@ _PEER_KEYS: dict[str, Callable[[str], Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Peer:
+class Peer(NamedTuple):
     """Another domain that this one knows."""
 
     name: str
@@ -46,8 +44,7 @@ class Peer:
     admit: str = "none"
 
 
-@dataclass(frozen=True)
-class Federation:
+class Federation(NamedTuple):
     """The own domain and its peers, sorted by name."""
 
     domain_id: str
@@ -71,12 +68,13 @@ class Federation:
 
 
 def load_federation(
-    path: Optional[str] = None, overrides: Optional[Mapping[str, str]] = None, *, domain_id: str = Config.domain_id
+    path: Optional[str] = None, overrides: Optional[Mapping[str, str]] = None, *, domain_id: Optional[str] = None
 ) -> Federation:
     """federation.conf, typed and checked. ``domain_id`` (of asl.conf) holds when the file names no own domain.
 
     Raises Usage (CONFIG_INVALID) with file:line.
     """
+    domain_id = domain_id or Config().domain_id
     entries = parse.read(path, paths.FEDERATION, overrides or {})
     known = ["domain.id", *(f"peer.NAME.{key}" for key in _PEER_KEYS)]
     peers: dict[str, dict[str, Any]] = {}

@@ -5,16 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from asl import paths
 from asl.config import parse, values
 from asl.config.main import convert
 
 
-@dataclass(frozen=True)
-class Logging:
+class Logging(NamedTuple):
     """``target`` is ``journal``, ``stderr`` or the absolute path of a file under /var/lib/asl."""
 
     level: str = "info"

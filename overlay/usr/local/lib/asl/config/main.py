@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
 from asl import paths
@@ -15,8 +14,7 @@ from asl.config import parse, values
 LOCAL_MOUNT = "/mnt/asl/local"
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """What asl.conf and --set say, typed and checked. Sizes are bytes, bandwidth is bytes per second, None means not set."""
 
     mode: str = "auto"  # auto | local | remote

@@ -9,10 +9,8 @@ the place: ``/etc/asl/asl.conf:12`` or ``--set mode``.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import NamedTuple, Optional
 
 from asl.errors import Usage
@@ -43,7 +41,7 @@ def read(path: Optional[str], default: str, overrides: Mapping[str, str]) -> dic
     """
     name = default if path is None else path
     try:
-        with Path(name).open("rb") as file:
+        with open(name, "rb") as file:
             data = file.read(_LARGEST + 1)
     except OSError as error:
         if not isinstance(error, FileNotFoundError) or name != default:
@@ -92,6 +90,8 @@ def refuse_unknown(entries: Mapping[str, Entry], known: Collection[str]) -> None
 
 def unknown(key: str, place: str, known: Collection[str]) -> Usage:
     """The error for a key this engine does not know."""
+    import difflib  # only for somebody who mistyped
+
     near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
     return invalid(place, f"unknown key {key}", hint)

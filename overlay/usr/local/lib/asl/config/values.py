@@ -8,19 +8,19 @@ import posixpath
 import re
 from collections.abc import Callable
 from typing import Optional, TypeVar
-from urllib.parse import urlsplit
 
 from asl import paths
 
 T = TypeVar("T")
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_SIZE = re.compile(r"(\d{1,19})\s*([A-Za-z]*)\Z", re.ASCII)
-_DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?\Z")
-_POOL = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]{0,254}\Z")
-_DATASET = re.compile(r"[A-Za-z0-9_.:-]+(?:/[A-Za-z0-9_.:-]+)*\Z")
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62})\.?)+\Z")
-_POOL_RESERVED = re.compile(r"(?:mirror|raidz|draid|spare|log$|c[0-9])")  # zpool-create(8): names a pool may not begin with (or be)
+# Compiled when first used: most configurations set few of these.
+_SIZE = r"(\d{1,19})\s*([A-Za-z]*)\Z"
+_DOMAIN = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?\Z"
+_POOL = r"[A-Za-z][A-Za-z0-9_.:-]{0,254}\Z"
+_DATASET = r"[A-Za-z0-9_.:-]+(?:/[A-Za-z0-9_.:-]+)*\Z"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62})\.?)+\Z"
+_POOL_RESERVED = r"(?:mirror|raidz|draid|spare|log$|c[0-9])"  # zpool-create(8): names a pool may not begin with (or be)
 
 
 def choice(*allowed: str) -> Callable[[str], str]:
@@ -43,7 +43,7 @@ def size(smallest: int, largest: int, *, power_of_two: bool = False) -> Callable
     """A number of bytes: ``65536``, ``64KiB``, ``64 MiB``. Units are powers of 1024; ``k`` or ``MB`` are refused as ambiguous."""
 
     def convert(text: str) -> int:
-        found = _SIZE.match(text)
+        found = re.match(_SIZE, text, re.ASCII)
         if not found or found.group(2) not in _UNITS:
             raise ValueError("must be a size such as 65536, 64KiB or 64MiB (units B, KiB, MiB, GiB, TiB)")
         number = int(found.group(1)) * _UNITS[found.group(2)]
@@ -112,6 +112,8 @@ def secret_path(text: str) -> str:
 
 def https(text: str) -> str:
     """An https URL with a host, perhaps a port and a path; without user, query or fragment. A trailing slash is dropped."""
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -122,7 +124,7 @@ def https(text: str) -> str:
     if parts.scheme != "https":
         raise ValueError("must begin with https://, since plain http protects neither the data nor the token")
     host = parts.hostname or ""
-    if not (_HOST.match(host) or (":" in host and "[" in parts.netloc)) or port == 0 or re.search(r"\s", text):
+    if not (re.match(_HOST, host) or (":" in host and "[" in parts.netloc)) or port == 0 or re.search(r"\s", text):
         raise ValueError("must name a host, such as https://asl-backend or https://10.0.0.5:8443")
     if parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError("must not hold `?` or `#`")
@@ -131,21 +133,21 @@ def https(text: str) -> str:
 
 def domain(text: str) -> str:
     """A domain id: it stands in URLs and in store paths, so it is short, lower case and has no slash."""
-    if not _DOMAIN.match(text) or ".." in text:
+    if not re.match(_DOMAIN, text) or ".." in text:
         raise ValueError("must be 1 to 63 of a-z, 0-9, `.`, `_`, `-`, beginning and ending with a letter or digit")
     return text
 
 
 def pool(text: str) -> str:
     """A ZFS pool name as zpool-create(8) allows it."""
-    if not _POOL.match(text) or _POOL_RESERVED.match(text):
+    if not re.match(_POOL, text) or re.match(_POOL_RESERVED, text):
         raise ValueError("must be a ZFS pool name: a letter, then letters, digits, `_`, `-`, `:`, `.`, not beginning like a vdev type")
     return text
 
 
 def dataset(text: str) -> str:
     """A dataset below the pool, without the pool's own name."""
-    if not _DATASET.match(text) or any(part in (".", "..") for part in text.split("/")):
+    if not re.match(_DATASET, text) or any(part in (".", "..") for part in text.split("/")):
         raise ValueError("must be a dataset name below the pool, such as asl or intake/asl")
     return text
 

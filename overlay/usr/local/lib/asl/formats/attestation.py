@@ -14,8 +14,7 @@ it is a receipt that can be read and held against a store without any other file
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from asl.errors import AslError, Damaged, Unsupported
 from asl.formats import artifact, canonical
@@ -25,8 +24,7 @@ from asl.names import Digest, parse_reference, reference_text
 FORMAT, VERSION = "asl-attestation", 1
 
 
-@dataclass(frozen=True)
-class Attestation:
+class Attestation(NamedTuple):
     """The decoded text. `snapshot` is the id, `digest` the digest of the manifest, `intake` the receipt where it is part of it."""
 
     domain: str

@@ -15,9 +15,8 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from asl.formats import recipe, tree
 from asl.formats.recipe import Entry
@@ -35,8 +34,7 @@ __all__ = ["MIN_HOLE", "ContentWriter", "RecipeBuilder", "Stored"]
 MIN_HOLE = 16 * 1024
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """What became of a content: its form (formats.tree: NONE, CHUNK, RECIPE), digest, and bytes covered and unread."""
 
     content: int

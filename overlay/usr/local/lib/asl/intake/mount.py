@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from asl import system
-from asl.backends.probe import probe
-from asl.config import Config
 from asl.errors import Unavailable
 from asl.intake.safety import refuse_store_on_source
+
+if TYPE_CHECKING:
+    from asl.config import Config
 
 # What may promise and not hold. Others are the kernel's own and lie on devices.
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "afs", "virtiofs", "lustre", "vboxsf")
@@ -35,4 +37,6 @@ def check(config: Config, location: str, sources: Sequence[str]) -> None:
         )  # fmt: skip
     network = mount is not None and (mount.fstype in _NETWORK or mount.fstype.startswith("fuse"))
     if network and os.path.isdir(location):
+        from asl.backends.probe import probe  # with threads, which few need
+
         probe(location)

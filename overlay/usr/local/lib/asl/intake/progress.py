@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Optional
 
 # Seconds between two views of the progress, and over which the current rate is taken.
@@ -14,12 +13,9 @@ INTERVAL = 1.0
 _WINDOW = 10.0
 
 
-@dataclass
 class Progress:
     """Counters of one run. Sizes in bytes. `show` is called with document() at most once an INTERVAL, from the reading thread."""
 
-    show: Optional[Callable[[dict[str, Any]], None]] = None
-    limit: int = 0  # bytes a second to read at most, 0 = no limit
     phase: str = "starting"
     source: str = ""
     files: int = 0
@@ -30,10 +26,13 @@ class Progress:
     bytes_duplicate: int = 0
     bytes_unread: int = 0
     bytes_done: int = 0  # of bytes_total: read, holes, and unchanged
-    last_read: float = field(default_factory=time.monotonic)
-    started: float = field(default_factory=time.monotonic)
     _shown: float = 0.0
-    _marks: list[tuple[float, int]] = field(default_factory=list)
+
+    def __init__(self, show: Optional[Callable[[dict[str, Any]], None]] = None, limit: int = 0) -> None:
+        """LIMIT: bytes a second to read at most, 0 = no limit."""
+        self.show, self.limit = show, limit
+        self.last_read = self.started = time.monotonic()
+        self._marks: list[tuple[float, int]] = []
 
     def read(self, length: int) -> None:
         """LENGTH bytes came from the source."""

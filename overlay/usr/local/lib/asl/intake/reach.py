@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from asl import paths
 from asl.backends.remote import Plan, Remote
-from asl.config import Config, Federation
-from asl.config import Peer as Named
-from asl.store import Peer, Reader, open_store
+from asl.store import open_store
+
+if TYPE_CHECKING:
+    from asl.config import Config, Federation
+    from asl.config import Peer as Named
+    from asl.store import Peer, Reader
 
 CREDENTIAL = "asl-token"
 # Seconds since the last answer of a peer, until it counts as not there.
@@ -51,4 +54,9 @@ def peers(federation: Federation, location: str, own: Optional[Remote]) -> list[
         where, remote = peer_place(peer, location, own)
         return lambda: open_store(where, remote=remote)
 
-    return [Peer(peer.name, opening(peer)) for peer in federation.admitted]
+    admitted = federation.admitted
+    if not admitted:
+        return []
+    from asl.store import Peer
+
+    return [Peer(peer.name, opening(peer)) for peer in admitted]

@@ -7,8 +7,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from asl.errors import Usage
 from asl.formats import canonical
@@ -17,20 +17,30 @@ from asl.names import check_domain
 from asl.sources.media import Media
 
 
-@dataclass(frozen=True)
-class Request:
+class _Request(NamedTuple):
     """Sources in the order given, the store, the domain, labels, the average chunk size in bytes, and how failing disks are read."""
 
     sources: tuple[str, ...]
     store: str
     domain: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
     chunk_average: int = 64 * 1024
-    media: Media = field(default_factory=Media)
+    media: Media = Media()
     sign: Optional[str] = None
     """The SSH key that signs the receipt: a file on this machine, its name and nothing of it."""
 
-    def __post_init__(self) -> None:
+
+class Request(_Request):
+    """The same, as far as it can be meant."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # which knows the arguments by the fields
+
+        def __init__(self, *_given: object, **_named: object) -> None:
+            self._check()
+
+    def _check(self) -> None:
         """Raises Usage for a request that cannot be meant."""
         if not self.sources:
             raise Usage("no source was named", reason="NO_SOURCE", hint="for example: asl-intake run tree:/mnt/crashed")

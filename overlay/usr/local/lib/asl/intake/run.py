@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import platform
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from asl import kernel as kernels
 from asl.formats import artifact, canonical
@@ -20,28 +18,29 @@ from asl.formats.snapshot import About, Manifest, SourceRoot
 from asl.intake import compression
 from asl.intake.cache import FileCache
 from asl.intake.content import ContentWriter, Stored
-from asl.intake.naming import name_files
 from asl.intake.overview import Overview
 from asl.intake.progress import Progress
 from asl.intake.recipes import RecipeBuilder
 from asl.intake.request import Request
-from asl.intake.rescue import DeviceIntake
 from asl.intake.safety import refuse_store_on_source
 from asl.intake.trees import TreeIntake
 from asl.intake.vouch import vouch
 from asl.kernel import zstd
 from asl.names import Digest, reference_text
 from asl.sources.base import Source
-from asl.sources.device import DeviceSource
 from asl.sources.open import open_source
-from asl.store import Remote, StoredSnapshot, Writer, open_writer
+from asl.store import open_writer
+from asl.store.snapshots import StoredSnapshot
 from asl.zfs.keep import keep
+
+if TYPE_CHECKING:
+    from asl.intake.rescue import DeviceIntake
+    from asl.store import Remote, Writer
 
 ENGINE = "asl.rescue 0.1.0"
 
 
-@dataclass
-class Outcome:
+class Outcome(NamedTuple):
     """What one source gave. Sizes in bytes."""
 
     root: SourceRoot
@@ -50,9 +49,9 @@ class Outcome:
     bytes_read: int
     details: dict[str, Any]
     losses: list[dict[str, str]]
-    losses_omitted: int = 0
-    notes: list[str] = field(default_factory=list)
-    overview: Optional[Overview] = None
+    losses_omitted: int
+    notes: list[str]
+    overview: Optional[Overview]
 
     def document(self) -> dict[str, Any]:
         """As it stands in results and receipts."""
@@ -95,13 +94,15 @@ class Intake:
             self._progress.limit = 0  # what is sent is limited there, not what is read
         codec = compression.choose(*self._compression, request.store)
         opened = open_writer(request.store, block_size=self._block_size, remote=self._remote, compression=codec)
-        with _few_collections(), opened as writer, self._contents(writer) as contents:
+        with opened as writer, self._contents(writer) as contents:
             writer.found_later = self._progress.found
             outcomes = [self._source(source, writer, contents) for source in sources]
             self._progress.enter("sealing")
             snapshot, changed = self._seal(writer, outcomes)
             result = self._result(writer, snapshot, changed, outcomes)
             if request.media.name_files:
+                from asl.intake.naming import name_files  # with the survey of disks and all of restore
+
                 name_files(result, self._progress)
             # Last: a run that is killed while it names files goes on there, and does not read the disk anew.
             for device in self._devices:
@@ -139,7 +140,11 @@ class Intake:
 
     def _content(self, source: Source, writer: Writer, contents: ContentWriter) -> tuple[Stored, Overview]:
         """One run of bytes: in order, or a device in passes."""
-        if isinstance(source, DeviceSource):
+        if source.kind == "device":
+            from asl.intake.rescue import DeviceIntake
+            from asl.sources.device import DeviceSource
+
+            assert isinstance(source, DeviceSource)
             source.media = self._request.media
             if source.in_passes:
                 self._devices.append(DeviceIntake(source, writer, contents, self._progress, self._request))
@@ -183,10 +188,10 @@ class Intake:
         return sum(len(each.losses) + each.losses_omitted for each in outcomes)
 
     def _receipt(self, outcomes: list[Outcome], manifest: Digest) -> dict[str, Any]:
-        host = platform.uname()
+        host = os.uname()
         return {
-            "format": "asl-receipt", "version": 1, "engine": ENGINE, "kernel": self._kernel.name, "python": platform.python_version(),
-            "host": host.node, "system": f"{host.system} {host.release} {host.machine}", "user": os.geteuid(),
+            "format": "asl-receipt", "version": 1, "engine": ENGINE, "kernel": self._kernel.name, "python": sys.version.split()[0],
+            "host": host.nodename, "system": f"{host.sysname} {host.release} {host.machine}", "user": os.geteuid(),
             "began": int(self._began), "ended": int(time.time()), "request": self._request.document(),
             "manifest": reference_text(manifest), "result": "losses" if self._losses(outcomes) else "complete",
             "sources": [{**each.document(), "losses": each.losses, "losses_omitted": each.losses_omitted} for each in outcomes],
@@ -206,18 +211,6 @@ class Intake:
             "receipts": vouch(writer, snapshot, self._request.sign),
             "exit_code": 1 if losses else 0,
         }  # fmt: skip
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Let the collector of cycles run seldom: what an intake makes are many small things without cycles, and looking for some in them
-    takes a fifth of its time."""
-    before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 1000)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def run(

@@ -19,17 +19,33 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
 
 from asl.kernel import native
 from asl.kernel.contract import PAGE, Buffer, ChunkParams, Kernel, Mapped, Sink, Spans, Table
-from asl.kernel.files import Status
-from asl.kernel.merging import Input
 from asl.kernel.python import PythonKernel
+
+if TYPE_CHECKING:
+    from asl.kernel.files import Status
+    from asl.kernel.merging import Input
 
 __all__ = ["LIBRARY", "PAGE", "Buffer", "ChunkParams", "Input", "Kernel", "Mapped", "Sink", "Spans", "Status", "Table", "choose", "load"]
 
-LIBRARY = Path(__file__).resolve().parents[2] / "libasl.so"  # beside the engine: lib/asl/kernel/ -> lib/libasl.so
+# Beside the engine: lib/asl/kernel/__init__.py -> lib/libasl.so
+LIBRARY = os.path.join(os.path.realpath(__file__).rsplit("/", 3)[0], "libasl.so")
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when somebody asks for it: most commands merge nothing and look at no folder."""
+    if name == "Status":
+        from asl.kernel.files import Status
+
+        return Status
+    if name == "Input":
+        from asl.kernel.merging import Input
+
+        return Input
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @functools.cache
@@ -38,7 +54,7 @@ def load() -> Kernel:
     return choose(LIBRARY, os.environ)
 
 
-def choose(library: Path, environ: Mapping[str, str]) -> Kernel:
+def choose(library: Union[str, os.PathLike[str]], environ: Mapping[str, str]) -> Kernel:
     """The native kernel where ``library`` can be used, else the twin, whose ``why`` names the reason in one clause."""
     if environ.get("ASL_NO_NATIVE", "") not in ("", "0"):
         return PythonKernel("disabled by ASL_NO_NATIVE")

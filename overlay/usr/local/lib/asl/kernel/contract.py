@@ -10,7 +10,6 @@ import struct
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, ClassVar, NamedTuple, Optional, Union
 
 from asl.errors import Usage
@@ -47,19 +46,29 @@ def digest(data: Buffer) -> bytes:
     return hasher.digest()
 
 
-@dataclass(frozen=True)
-class ChunkParams:
+class _Sizes(NamedTuple):
+    """A tuple, since classes of dataclasses are costly to make (and inspect to import) at the start of a tool."""
+
+    minimum: int = 16 * 1024
+    average: int = 64 * 1024
+    maximum: int = 256 * 1024
+
+
+class ChunkParams(_Sizes):
     """The three sizes of content-defined chunks, in bytes. Default: 16, 64 and 256 KiB.
 
     1 <= minimum <= average <= maximum <= 2^40, average a power of two and at least 16; else Usage (CHUNK_SIZES_INVALID).
     Other sizes give other chunks: a store finds duplicates only among chunks cut with equal sizes.
     """
 
-    minimum: int = 16 * 1024
-    average: int = 64 * 1024
-    maximum: int = 256 * 1024
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    if not TYPE_CHECKING:  # which knows the arguments by the fields
+
+        def __init__(self, *_given: object, **_named: object) -> None:
+            self._check()
+
+    def _check(self) -> None:
         sizes = f"chunk sizes {self.minimum}/{self.average}/{self.maximum} bytes cannot be used"
         if self.average < AVERAGE_MIN or self.average & (self.average - 1):
             raise Usage(
@@ -206,3 +215,16 @@ class Kernel(ABC):
     @abstractmethod
     def merge(self, inputs: Sequence[Input], blocks: int) -> PythonMerge:
         """The records of INPUTS in one order (kernel.merging); BLOCKS is how many blocks they have in common."""
+
+
+# What trial() gives for a kernel that is right.
+TRIAL = "3d953de1d4fa6d0ba47e2d658218387922c9570b430477af3815cb5d98770a67"
+
+
+def trial(kernel: Kernel) -> str:
+    """A digest of what KERNEL answers about 16 KiB of data and zero pages: chunks, runs, digests. Raises RuntimeError."""
+    data = b"".join(hashlib.sha256(bytes((number,))).digest() for number in range(PAGE // DIGEST))
+    data += bytes(2 * PAGE) + b"\x01" * (PAGE - 1)
+    cuts = [kernel.cut(data, ChunkParams(32, 128, 512), final) for final in (False, True)]
+    said = (*cuts, kernel.zero_runs(data, 0), kernel.digests(data, array("Q", (0, PAGE, PAGE, len(data)))))
+    return hashlib.sha256(repr(said).encode("ascii")).hexdigest()

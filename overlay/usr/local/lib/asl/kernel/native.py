@@ -6,18 +6,20 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import struct
 from array import array
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
-from asl.kernel.contract import DIGEST, PAGE, RECORD, Buffer, ChunkParams, Kernel, Mapped, Sink, Spans, Table, Write
-from asl.kernel.files import NativeFiles
-from asl.kernel.merging import Input, NativeMerge, PythonMerge
+from asl.kernel.contract import DIGEST, PAGE, RECORD, TRIAL, Buffer, ChunkParams, Kernel, Mapped, Sink, Spans, Table, Write, trial
 from asl.kernel.python import PythonKernel, check_areas, check_stretch
-from asl.kernel.sweeping import NativeSweeper
+
+if TYPE_CHECKING:
+    from asl.kernel.files import NativeFiles
+    from asl.kernel.merging import Input, PythonMerge
+    from asl.kernel.sweeping import NativeSweeper
 
 ABI = 8  # ASL_ABI
 # ASL_EBOUNDS, ASL_EPARAMETERS, ASL_ECRYPTO
@@ -110,7 +112,7 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
-def open_library(path: Path) -> NativeKernel:
+def open_library(path: Union[str, os.PathLike[str]]) -> NativeKernel:
     """The kernel in the library at ``path``, tried out against the Python kernel. Raises Unusable."""
     here = machine = os.uname().machine
     try:
@@ -133,9 +135,9 @@ def open_library(path: Path) -> NativeKernel:
     return kernel
 
 
-def _elf_machine(path: Path) -> str:
+def _elf_machine(path: Union[str, os.PathLike[str]]) -> str:
     """The architecture a library is built for. Raises Unusable where it is broken off: loading it could kill the process."""
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         head, size = file.read(ELF64.size), os.fstat(file.fileno()).st_size
     if len(head) < ELF64.size or head[:4] != b"\x7fELF":
         raise Unusable(f"{path} is not a library")
@@ -145,14 +147,10 @@ def _elf_machine(path: Path) -> str:
     return ELF_MACHINES.get(machine, f"ELF machine {machine}")
 
 
-def _probe(path: Path, kernel: NativeKernel) -> None:
-    """Hold the library against the twin on 16 KiB of data and zero pages. Raises Unusable."""
-    twin, params = PythonKernel("probe"), ChunkParams(32, 128, 512)
-    data = bytes(i * i * 31 >> 7 & 255 for i in range(PAGE)) + bytes(2 * PAGE) + b"\x01" * (PAGE - 1)
+def _probe(path: Union[str, os.PathLike[str]], kernel: NativeKernel) -> None:
+    """Hold the library against what the twin answers. Raises Unusable."""
     try:
-        same = all(kernel.cut(data, params, final) == twin.cut(data, params, final) for final in (False, True))
-        same = same and kernel.zero_runs(data, 0) == twin.zero_runs(data, 0)
-        same = same and kernel.digests(data, array("Q", (0, PAGE))) == twin.digests(data, array("Q", (0, PAGE)))
+        same = trial(kernel) == TRIAL
     except RuntimeError as error:
         raise Unusable(f"{path} does not answer: {error}") from error
     if not same:
@@ -198,8 +196,18 @@ class NativeKernel(Kernel):
         self._library = library
         self.crypto = library.asl_crypto() == 1
         """Whether libcrypto was found; without it hashlib does what needs it."""
-        self.files = NativeFiles(library, crypto=self.crypto)
-        self.sweeper = NativeSweeper(library)
+
+    @functools.cached_property
+    def files(self) -> NativeFiles:  # type: ignore[override]
+        from asl.kernel.files import NativeFiles
+
+        return NativeFiles(self._library, crypto=self.crypto)
+
+    @functools.cached_property
+    def sweeper(self) -> NativeSweeper:  # type: ignore[override]
+        from asl.kernel.sweeping import NativeSweeper
+
+        return NativeSweeper(self._library)
 
     def cut(self, data: Buffer, params: ChunkParams, final: bool) -> list[int]:
         sizes = Chunking(params.minimum, params.average, params.maximum)
@@ -279,6 +287,8 @@ class NativeKernel(Kernel):
         return made.raw
 
     def merge(self, inputs: Sequence[Input], blocks: int) -> PythonMerge:
+        from asl.kernel.merging import NativeMerge
+
         return NativeMerge(self._library, inputs, blocks, [_Held(each.segment.data).buffer.buf or 0 for each in inputs])
 
 

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 from asl.kernel.contract import (
     DIGEST,
@@ -27,9 +28,11 @@ from asl.kernel.contract import (
     Write,
     digest,
 )
-from asl.kernel.files import PythonFiles
-from asl.kernel.merging import Input, PythonMerge
-from asl.kernel.sweeping import PythonSweeper
+
+if TYPE_CHECKING:
+    from asl.kernel.files import PythonFiles
+    from asl.kernel.merging import Input, PythonMerge
+    from asl.kernel.sweeping import PythonSweeper
 
 # Part of the format: other values would cut the same bytes elsewhere. native/gear.h holds the same table.
 GEAR = tuple(int.from_bytes(hashlib.sha256(b"asl.rescue gear 1" + bytes([i])).digest()[:8], "little") for i in range(256))
@@ -48,8 +51,18 @@ class PythonKernel(Kernel):
 
     def __init__(self, why: str) -> None:
         self.why = why
-        self.files = PythonFiles()
-        self.sweeper = PythonSweeper()
+
+    @functools.cached_property
+    def files(self) -> PythonFiles:  # type: ignore[override]
+        from asl.kernel.files import PythonFiles
+
+        return PythonFiles()
+
+    @functools.cached_property
+    def sweeper(self) -> PythonSweeper:  # type: ignore[override]
+        from asl.kernel.sweeping import PythonSweeper
+
+        return PythonSweeper()
 
     def cut(self, data: Buffer, params: ChunkParams, final: bool) -> list[int]:
         ends: list[int] = []
@@ -109,6 +122,8 @@ class PythonKernel(Kernel):
         return bytes(made)
 
     def merge(self, inputs: Sequence[Input], blocks: int) -> PythonMerge:
+        from asl.kernel.merging import PythonMerge
+
         return PythonMerge(inputs, blocks)
 
 

@@ -126,7 +126,7 @@ def _backend(request: Request, seen: Situation, pool: Pool, names: Mapping[str, 
         judged = replace(
             fact, foreign=fact.foreign and not request.force_foreign, degraded=fact.degraded and not request.allow_degraded
         )
-        finding = backend.judge(judged, seen.facts, seen.zfs, replace(config, local_approved=approved(request, config)))
+        finding = backend.judge(judged, seen.facts, seen.zfs, config._replace(local_approved=approved(request, config)))
         if finding is not None:
             return from_finding(finding)
     return refused("MOUNTPOINT_NOT_EMPTY", path=config.local_mount) if occupied(config.local_mount) else None

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Optional
 
 from asl.errors import AslError, Refused, Unavailable
@@ -68,21 +67,21 @@ class Refusing(Changes):
         raise self._refused
 
 
-@dataclass
 class RestoreResult:
     """Counts of one restore. `files` are names of any kind but directories, `bytes` their content; `skipped` had the right content already.
 
     Losses beyond MAX_LOSSES are only counted, in `losses_omitted`."""
 
-    destination: str
-    files: int = 0
-    bytes: int = 0
-    skipped: int = 0
-    changes: Changes = field(default_factory=Changes)
-    verified: bool = False  # it was read again from the destination
-    losses: list[Loss] = field(default_factory=list)
-    losses_omitted: int = 0
-    progress: Optional[Callable[[RestoreResult], None]] = None
+    files = 0
+    bytes = 0
+    skipped = 0
+    verified = False  # it was read again from the destination
+    losses_omitted = 0
+
+    def __init__(self, destination: str, progress: Optional[Callable[[RestoreResult], None]] = None) -> None:
+        self.destination, self.progress = destination, progress
+        self.changes = Changes()
+        self.losses: list[Loss] = []
 
     def lose(self, what: str, where: str, reason: str) -> None:
         """List a loss: `what` is damaged, unread, owner, mode, xattrs, times, device, exists, hostile,

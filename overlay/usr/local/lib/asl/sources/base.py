@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol, Union
 
@@ -43,8 +42,7 @@ class Piece(NamedTuple):
 Pieces = Iterator[Piece]
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(NamedTuple):
     """WHAT was lost (a stable code: unread, unreadable, vanished, changed, xattrs, not_listed), WHERE (a path, or a range of a
     device as `/dev/sda: 512 bytes at 4096`), and WHY in the system's own words."""
 

@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from asl.errors import Usage
 
@@ -21,8 +20,7 @@ def silence(deadline: float) -> str:
     return f"{SILENT} reads in a row did not come back within {deadline:g} seconds each"
 
 
-@dataclass(frozen=True)
-class Media:
+class _Media(NamedTuple):
     """The defaults are those of a disk about which nothing is known. Sizes in bytes, times in seconds."""
 
     map: Optional[str] = None
@@ -51,7 +49,18 @@ class Media:
     name_files: bool = False
     """Where not all could be read: the files that are hit are named when the snapshot is sealed."""
 
-    def __post_init__(self) -> None:
+
+class Media(_Media):
+    """The same, as far as it makes sense."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # which knows the arguments by the fields
+
+        def __init__(self, *_given: object, **_named: object) -> None:
+            self._check()
+
+    def _check(self) -> None:
         """Raises Usage for what makes no sense."""
         for name in ("retries", "max_errors", "max_error_rate", "max_unread"):
             if (getattr(self, name) or 0) < 0:
@@ -66,7 +75,7 @@ class Media:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Media:
         """From a request. Raises Usage for a key that is not known, or a value of another kind."""
-        unknown = set(document) - {field.name for field in fields(cls)}
+        unknown = set(document) - set(cls._fields)
         if unknown:
             raise Usage(f"{min(unknown)!r} says nothing about a disk", reason="BAD_REQUEST")
         for key, value in document.items():
@@ -76,7 +85,7 @@ class Media:
 
     def document(self) -> dict[str, Any]:
         """What differs from the defaults; for requests, so that a request without wishes stays as it was."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name) != field.default}
+        return {name: value for name, value in self._asdict().items() if value != self._field_defaults[name]}
 
 
 _NAMES, _FLAGS = ("map", "retry", "domain_map"), ("skip_free", "scrape", "restart", "name_files")

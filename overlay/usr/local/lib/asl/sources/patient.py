@@ -16,16 +16,18 @@ import mmap
 import os
 import select
 import signal
-import socket
 import struct
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn, Optional, Union
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Optional, Union
 
 from asl.kernel import Kernel, load, sweeping
 from asl.kernel.sweeping import COME, Descriptors, NativeSweeper, PythonSweeper, Sweep
 from asl.sources.base import READ_SIZE
+
+if TYPE_CHECKING:
+    import socket
 
 # _Wish; the answer: bytes read, the error number of what follows them or 0, and how many steps in a row follow that cannot be read.
 _ASK, _ANSWER = struct.Struct("<QIIIQQIII"), struct.Struct("<QII")
@@ -164,6 +166,8 @@ class PatientReader:
 
     def _start(self) -> None:
         self._memory = mmap.mmap(-1, _COME_AT + mmap.PAGESIZE)
+        import socket  # trees are read without
+
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._pid = os.fork()
         if self._pid == 0:

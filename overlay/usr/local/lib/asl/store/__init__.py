@@ -12,8 +12,7 @@ remote    a writer over a gateway     access    what lies behind a URL    peers 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from asl.backends import layout
 from asl.backends.base import Adds, Reads
@@ -24,16 +23,31 @@ from asl.formats import log
 from asl.store import marker, recovery
 from asl.store.frames import Compression
 from asl.store.index import Index
-from asl.store.peers import JoinedIndex, JoinedReads, Peer
 from asl.store.reader import Reader
 from asl.store.snapshots import StoredSnapshot, find, listing
 from asl.store.state import State
-from asl.store.writer import DEFAULT_BLOCK_SIZE, Writer
+
+if TYPE_CHECKING:
+    from asl.store.peers import Peer
+    from asl.store.writer import Writer
 
 __all__ = [
     "Peer", "Reader", "Remote", "Store", "StoredSnapshot", "Writer",
     "fill", "init_store", "open_store", "open_writer", "opened", "raw", "sealed_before",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when somebody asks for it: most commands neither add anything nor have peers."""
+    if name == "Peer":
+        from asl.store.peers import Peer
+
+        return Peer
+    if name == "Writer":
+        from asl.store.writer import Writer
+
+        return Writer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class Store(Reader):
@@ -78,7 +92,7 @@ def fill(backend: Adds) -> None:
 def raw(location: str, remote: Optional[Remote] = None) -> Reads:
     """The bytes at LOCATION themselves, whether they can be opened as a store or not: what a check begins with. Raises Unavailable,
     Usage."""
-    return _reads(location, replace(remote, cache=None) if remote else None)
+    return _reads(location, remote._replace(cache=None) if remote else None)
 
 
 def _reads(location: str, remote: Optional[Remote]) -> Reads:
@@ -103,6 +117,8 @@ def opened(backend: Reads, state: State, peers: Sequence[Peer] = ()) -> Store:
     """The store in BACKEND, of which STATE is known. Raises Damaged, Unsupported for a segment that cannot be opened."""
     if not peers:
         return Store(backend, state)
+    from asl.store.peers import JoinedIndex, JoinedReads
+
     own = Index(backend)
     own.follow(state)
     return Store(JoinedReads(backend, peers), state, JoinedIndex(own, peers))
@@ -118,6 +134,8 @@ def open_writer(
         from asl.store import access
 
         return access.writer(location, remote, block_size)
+    from asl.store.writer import DEFAULT_BLOCK_SIZE, Writer
+
     _only_posix(location)
     backend = Posix(location)
     _check_marker(backend)

@@ -8,7 +8,6 @@ Nothing recurses: a hostile or odd snapshot may be as deep as it likes. Damage e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple, Optional, TypeVar, Union
 
 from asl.errors import AslError, Damaged
@@ -25,8 +24,7 @@ Decoded = TypeVar("Decoded")
 MANIFEST, RECEIPT, TREE, RECIPE, CHUNK = "manifest", "receipt", "directory", "recipe", "content"
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(NamedTuple):
     """An artifact that is not there, or not right. `path` in its source; `offset` and `length` in bytes of the file, for content."""
 
     snapshot: int

@@ -25,6 +25,10 @@ UNUSABLE = 3
 
 def present() -> bool:
     """Whether the distribution's bindings are installed. (Those of the Python package index are for Python 2 and do not import.)"""
+    if sys.flags.no_site:  # the tools start without the packages of the distribution: nothing else of them is used
+        import site
+
+        site.main()
     return importlib.util.find_spec("libzfs_core") is not None
 
 

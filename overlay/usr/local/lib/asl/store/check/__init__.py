@@ -72,7 +72,9 @@ def check(backend: Reads, progress: Optional[Progress] = None, peers: Sequence[P
 def _own(backend: Reads, state: State, segments: shelf.Shelf) -> Reader:
     """The store with the segments that can be opened. Tombstones hide artifacts, but do not make them go away."""
     visible = {number: digest for number, digest in state.segments.items() if number in segments.opened}
-    return Reader(backend, State(state.position, visible))
+    shown = State()
+    shown.position, shown.segments = state.position, visible
+    return Reader(backend, shown)
 
 
 def _reachable(store: Reader, state: State, findings: Findings) -> None:
