@@ -121,6 +121,7 @@ def test_a_device_that_does_not_answer_is_left_alone_after_three_reads(tmp_path:
 
 def test_large_content_is_read_ahead_past_errors_and_may_be_left_half_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "_KEEP", READ_SIZE)
+    monkeypatch.setattr(reader_module, "LENT_SIZE", READ_SIZE)
     content = os.urandom(SIZE)
     gaps = [(READ_SIZE + 8 * PAGE, PAGE), (2 * READ_SIZE, PAGE)]
     with memory_with_gaps(content, gaps) as (fd, base):
@@ -146,6 +147,7 @@ def readable(content: bytes, folder: Path, name: str) -> str:
 
 def test_a_reader_that_is_closed_reads_no_file_that_has_got_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "_KEEP", READ_SIZE)
+    monkeypatch.setattr(reader_module, "LENT_SIZE", READ_SIZE)
     fd = os.open(readable(b"a" * SIZE, tmp_path, "a"), os.O_RDONLY)
     reader = Reader(fd, lambda *_: None)
     half = reader.pieces(0, SIZE)
@@ -164,6 +166,7 @@ def test_a_reader_that_is_closed_reads_no_file_that_has_got_its_number(tmp_path:
 
 def test_a_source_that_is_left_half_read_waits_for_its_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "_KEEP", READ_SIZE)
+    monkeypatch.setattr(reader_module, "LENT_SIZE", READ_SIZE)
     path = readable(b"a" * SIZE, tmp_path, "image")
     with DeviceSource(f"device:{path}", path) as source:
         half = source.content().pieces()

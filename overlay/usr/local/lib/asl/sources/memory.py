@@ -12,8 +12,8 @@ import mmap
 import queue
 import threading
 
-from asl.sources.base import READ_SIZE
-
+# Bytes read at a time. What is handed from thread to thread costs the same however much it is, and this is more than a few of them.
+LENT_SIZE = 2 * 1024 * 1024
 # Room before what is read, for the end of what was read before it: the largest chunk of the usual size fits.
 ROOM = 256 * 1024
 
@@ -21,10 +21,10 @@ _free: queue.SimpleQueue[Lent] = queue.SimpleQueue()
 
 
 class Lent:
-    """READ_SIZE bytes from a page's beginning on, with ROOM before them. Begins with one holder; any thread may hold and drop."""
+    """LENT_SIZE bytes from a page's beginning on, with ROOM before them. Begins with one holder; any thread may hold and drop."""
 
     def __init__(self) -> None:
-        self.memory = memoryview(mmap.mmap(-1, ROOM + READ_SIZE))
+        self.memory = memoryview(mmap.mmap(-1, ROOM + LENT_SIZE))
         self.view = self.memory[ROOM:]
         self.floor = 0
         """Up to here in `memory` it is somebody's; for the one who holds it."""

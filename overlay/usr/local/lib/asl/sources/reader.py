@@ -19,7 +19,7 @@ from typing import Callable, Optional
 
 from asl.sources.base import DATA, HOLE, READ_SIZE, UNREAD, Piece, Pieces, why
 from asl.sources.media import SILENT, silence
-from asl.sources.memory import Lent, lend
+from asl.sources.memory import LENT_SIZE, Lent, lend
 from asl.sources.patient import PatientReader
 
 SECTOR = 512
@@ -138,9 +138,10 @@ class Reader:
 
     def _stretches(self, at: int, end: int, ahead: Optional[ThreadPoolExecutor]) -> Pieces:
         """AHEAD: its thread reads the next stretch while the one before is worked upon, each into memory that is lent."""
+        longest, read = LENT_SIZE if ahead else READ_SIZE, at
         coming: Optional[tuple[Lent, Future[int]]] = None
         while at < end:
-            size = min(READ_SIZE - at % READ_SIZE, end - at)
+            size = min(longest - at % longest, end - at)
             if self._gone:
                 yield self._lost(at, end - at, self._gone)
                 return
@@ -159,14 +160,16 @@ class Reader:
                 return
             after, coming = at + count, None
             if ahead is not None and after < end and self._fd >= 0:
-                size = min(READ_SIZE - after % READ_SIZE, end - after)
+                size = min(longest - after % longest, end - after)
                 following = lend()
                 coming = following, ahead.submit(os.preadv, self._fd, [following.view[:size]], after)
             yield Piece(DATA, count, data, lent)
             if lent is not None:
                 lent.drop()
-                drop_cache(self._fd, at, count)
             at = after
+            if ahead is not None and (at - read >= _KEEP or at >= end):
+                drop_cache(self._fd, read, at - read)
+                read = at
 
     def _refine(self, at: int, end: int, steps: tuple[int, ...]) -> Pieces:
         """Read a stretch that failed in steps of steps[0], each that fails again in smaller ones."""
