@@ -23,7 +23,7 @@
 #define ASL_API __attribute__((visibility("default")))
 
 /* Raised by any change of a signature, a code or a meaning, also by a new function. asl_abi() returns it. */
-#define ASL_ABI 8u
+#define ASL_ABI 9u
 
 enum {
   ASL_EBOUNDS = -1,     /* a pointer is NULL while its length is not 0, or `start` is not a place in the data */
@@ -72,10 +72,10 @@ ASL_API int64_t asl_cut(const uint8_t *data, uint64_t length, uint64_t start, co
 ASL_API int64_t asl_zero_runs(const uint8_t *data, uint64_t length, uint64_t start, uint64_t minimum,
                               struct asl_run *runs, uint64_t capacity);
 
-/* Cuts `count` contents that lie one behind the other in the data from data[at] on, sizes[i] bytes each and none empty, as
- * asl_cut does the last data of a stream: the chunks of all go to spans, their number in each to numbers[i]. Ends before a
- * content that has `hole` bytes or more (not 0) in one run of zero pages, counted from its own beginning, and before one
- * whose chunks have no room. Answers how many were cut. */
+/* Cuts `count` contents that lie one behind the other in the data from data[at] on, sizes[i] bytes each. What lies in one
+ * between runs of zero pages of `hole` bytes (not 0) and more, counted from its own beginning, is cut as asl_cut does the
+ * last data of a stream: the chunks of all go to spans, their number in each to numbers[i]. Ends before a content whose
+ * chunks have no room. Answers how many were cut. */
 ASL_API int64_t asl_parts(const uint8_t *data, uint64_t length, uint64_t at, const uint64_t *sizes, uint64_t count,
                           const struct asl_chunking *chunking, uint64_t hole, struct asl_run *spans, uint64_t room,
                           uint64_t *numbers);
@@ -165,16 +165,19 @@ struct asl_status {
 };
 
 #define ASL_UNASKED INT64_MIN
+#define ASL_THREADS 8u /* of asl_scan and asl_slurp */
 
 /* Looks at `count` names, each with its zero byte behind it, `length` bytes together, in an open directory. Regular files
- * with one link that are shorter than `below` bytes, and not empty, are not asked for extended attributes: asl_slurp is. */
+ * with one link that are shorter than `below` bytes, and not empty, are not asked for extended attributes: asl_slurp is.
+ * So many threads look at names side by side, the caller one of them; ASL_THREADS at most, and at least one. */
 ASL_API int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, uint64_t below,
-                         struct asl_status *out, uint64_t room);
+                         uint32_t threads, struct asl_status *out, uint64_t room);
 
-/* Reads small regular files into `data`, one behind the other, seen[i].size bytes each. Ends before a file that is not,
- * before and after, exactly what was `seen`, or that has extended attributes it was not asked for: that one is for the
- * caller to look at. Ends also before a file that has no room. Answers how many were read. */
-ASL_API int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count,
+/* Reads small regular files into `data`, one behind the other, seen[i].size bytes each; an empty one is not opened. Ends
+ * before a file that is not, before and after, exactly what was `seen`, or that has extended attributes it was not asked
+ * for: that one is for the caller to look at. Ends also before a file that has no room. Answers how many were read; what
+ * is in the data behind them is not defined. Threads as with asl_scan. */
+ASL_API int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count, uint32_t threads,
                           const struct asl_status *seen, uint8_t *data, uint64_t room);
 
 /* A regular file to be made in the open `directory`: its content is `count` spans from spans[first] on, one behind the

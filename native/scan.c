@@ -6,7 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -61,23 +64,74 @@ static int later(const struct stat *found, uint64_t below) {
   return S_ISREG(found->st_mode) && found->st_nlink == 1 && found->st_size > 0 && (uint64_t)found->st_size < below;
 }
 
-int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, uint64_t below, struct asl_status *out,
-                 uint64_t room) {
-  if (directory < 0 || (!out && room) || count > room || !asl_names_fit(names, length, count)) return ASL_EBOUNDS;
-  for (uint64_t i = 0; i < count; i++, names = next(names, names + NAME_ROOM)) {
-    struct stat found;
-    memset(&out[i], 0, sizeof out[i]);
-    if (fstatat(directory, names, &found, AT_SYMLINK_NOFOLLOW)) {
-      out[i].error = errno;
-      continue;
-    }
-    fill(&out[i], &found);
-    if (later(&found, below)) {
-      out[i].xattrs = ASL_UNASKED;
-    } else {
-      out[i].xattrs = S_ISDIR(found.st_mode) ? 0 : xattrs(directory, names);
-    }
+/* Names one behind the other, each with its zero byte, looked up: where each begins. NULL without memory. */
+static const char **starts_of(const char *names, uint64_t count) {
+  const char **starts = calloc(count ? count : 1, sizeof *starts);
+  for (uint64_t i = 0; starts && i < count; i++, names = next(names, names + NAME_ROOM)) starts[i] = names;
+  return starts;
+}
+
+/* Work for several threads: job(at, i) for each i below count, in order of i as far as threads have an order. */
+struct work {
+  void (*job)(void *at, uint64_t i);
+  void *at;
+  uint64_t count, next;
+};
+
+static void *work(void *given) {
+  struct work *w = given;
+  uint64_t i;
+  while ((i = __atomic_fetch_add(&w->next, 1, __ATOMIC_RELAXED)) < w->count) w->job(w->at, i);
+  return NULL;
+}
+
+/* The caller works too. Signals are for its threads, not for these; a thread that cannot be made is done without. */
+static void share(struct work *w, uint32_t threads) {
+  pthread_t others[ASL_THREADS];
+  uint32_t made = 0;
+  sigset_t all, before;
+  if (threads > 1) {
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (made + 1 < threads && made + 1 < ASL_THREADS && !pthread_create(&others[made], NULL, work, w)) made++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
   }
+  work(w);
+  while (made) pthread_join(others[--made], NULL);
+}
+
+struct scanning {
+  int directory;
+  const char **names;
+  uint64_t below;
+  struct asl_status *out;
+};
+
+static void scan(void *at, uint64_t i) {
+  const struct scanning *s = at;
+  struct asl_status *out = &s->out[i];
+  struct stat found;
+  memset(out, 0, sizeof *out);
+  if (fstatat(s->directory, s->names[i], &found, AT_SYMLINK_NOFOLLOW)) {
+    out->error = errno;
+    return;
+  }
+  fill(out, &found);
+  if (later(&found, s->below)) {
+    out->xattrs = ASL_UNASKED;
+  } else {
+    out->xattrs = S_ISDIR(found.st_mode) ? 0 : xattrs(s->directory, s->names[i]);
+  }
+}
+
+int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, uint64_t below, uint32_t threads,
+                 struct asl_status *out, uint64_t room) {
+  struct scanning scanning = {directory, NULL, below, out};
+  struct work w = {scan, &scanning, count, 0};
+  if (directory < 0 || (!out && room) || count > room || !asl_names_fit(names, length, count)) return ASL_EBOUNDS;
+  if (!(scanning.names = starts_of(names, count))) return ASL_ESYSTEM - ENOMEM;
+  share(&w, threads);
+  free(scanning.names);
   return (int64_t)count;
 }
 
@@ -103,7 +157,9 @@ static int has_no_xattrs(int fd) {
 static int slurp(int directory, const char *name, const struct asl_status *seen, uint8_t *into) {
   struct stat found;
   uint64_t got = 0, size = (uint64_t)seen->size;
-  int fd = open_quietly(directory, name), good;
+  int fd, good;
+  if (!size && S_ISREG(seen->mode)) return 1;
+  fd = open_quietly(directory, name);
   if (fd < 0) return 0;
   good = S_ISREG(seen->mode) && (seen->xattrs != ASL_UNASKED || has_no_xattrs(fd));
   while (good && got < size) {
@@ -117,16 +173,49 @@ static int slurp(int directory, const char *name, const struct asl_status *seen,
   return good;
 }
 
-int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count, const struct asl_status *seen,
-                  uint8_t *data, uint64_t room) {
+struct slurping {
+  int directory;
+  const char **names;
+  const struct asl_status *seen;
+  uint8_t *data;
+  uint64_t *places; /* of each file in the data */
+  uint64_t good;    /* files before the first that was not read */
+};
+
+static void slurp_next(void *at, uint64_t i) {
+  struct slurping *s = at;
+  uint64_t good = __atomic_load_n(&s->good, __ATOMIC_RELAXED);
+  if (i >= good || slurp(s->directory, s->names[i], &s->seen[i], s->data + s->places[i])) return;
+  while (i < good && !__atomic_compare_exchange_n(&s->good, &good, i, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) continue;
+}
+
+/* How many files have room; places[i] is where they go. */
+static uint64_t arranged(const struct asl_status *seen, uint64_t count, uint64_t room, uint64_t *places) {
   uint64_t at = 0, i = 0;
-  if (directory < 0 || (!seen && count) || (!data && room) || !asl_names_fit(names, length, count)) return ASL_EBOUNDS;
-  for (uint64_t j = 0; j < count; j++) {
-    if (seen[j].size < 0) return ASL_EBOUNDS;
-  }
-  for (; i < count && (uint64_t)seen[i].size <= room - at; i++, names = next(names, names + NAME_ROOM)) {
-    if (!slurp(directory, names, &seen[i], data + at)) break;
+  for (; i < count && (uint64_t)seen[i].size <= room - at; i++) {
+    places[i] = at;
     at += (uint64_t)seen[i].size;
   }
-  return (int64_t)i;
+  return i;
+}
+
+int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count, uint32_t threads,
+                  const struct asl_status *seen, uint8_t *data, uint64_t room) {
+  struct slurping s = {directory, NULL, seen, data, NULL, 0};
+  struct work w = {slurp_next, &s, 0, 0};
+  int64_t code = ASL_ESYSTEM - ENOMEM;
+  if (directory < 0 || (!seen && count) || (!data && room) || !asl_names_fit(names, length, count)) return ASL_EBOUNDS;
+  for (uint64_t i = 0; i < count; i++) {
+    if (seen[i].size < 0) return ASL_EBOUNDS;
+  }
+  s.names = starts_of(names, count);
+  s.places = calloc(count ? count : 1, sizeof *s.places);
+  if (s.names && s.places) {
+    w.count = s.good = arranged(seen, count, room, s.places);
+    share(&w, threads);
+    code = (int64_t)s.good;
+  }
+  free(s.names);
+  free(s.places);
+  return code;
 }

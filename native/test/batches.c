@@ -72,10 +72,15 @@ static void parts(void) {
   check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, spans, count - 1, numbers) == 3, "parts", "no room for the last one");
   check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, spans, count - 2, numbers) == 2, "parts", "no room within one");
   memset(data + 5001 + 4096, 0, 4096);
-  check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, spans, 400, numbers) == 1, "parts", "a hole");
   check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4097, spans, 400, numbers) == 4, "parts", "less than a hole");
+  for (uint64_t i = 1; i < numbers[0] + numbers[1]; i++) check(spans[i].start == spans[i - 1].end, "parts", "no gap");
+  check(asl_parts(data, 30000, 5000, sizes, 4, &chunking, 4096, spans, 400, numbers) == 4, "parts", "a hole");
+  check(spans[numbers[0]].start == 5001, "parts", "before a hole");
+  count = 0;
+  for (uint64_t i = 1; i < numbers[0] + numbers[1]; i++) count += spans[i - 1].end == 9097 && spans[i].start == 13193;
+  check(count == 1, "parts", "behind a hole");
   check(asl_parts(data, 30000, 5000, many, 4, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "sizes");
-  check(asl_parts(data, 30000, 5000, none, 1, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "an empty one");
+  check(asl_parts(data, 30000, 5000, none, 1, &chunking, 4096, spans, 400, numbers) == 1 && !numbers[0], "parts", "an empty one");
   check(asl_parts(data, 30000, 30001, sizes, 0, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "start");
   check(asl_parts(NULL, 30000, 5000, sizes, 4, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "no data");
   check(asl_parts(data, 30000, 5000, NULL, 4, &chunking, 4096, spans, 400, numbers) == ASL_EBOUNDS, "parts", "no sizes");
@@ -162,28 +167,52 @@ static void files(void) {
   struct asl_status seen[3];
   uint8_t data[1 << 16], good, digest[32] = {0};
   int here = open(".", O_RDONLY | O_DIRECTORY), fd = open("asl.h", O_RDONLY);
-  check(asl_scan(here, names, sizeof names, 3, 0, seen, 3) == 3, "scan", "count");
+  check(asl_scan(here, names, sizeof names, 3, 0, 3, seen, 3) == 3, "scan", "count");
   check(!seen[0].error && seen[1].error == ENOENT && !seen[2].error, "scan", "errors");
-  check(asl_scan(here, names, sizeof names - 1, 3, 0, seen, 3) == ASL_EBOUNDS, "scan", "no zero at the end");
-  check(asl_scan(here, names, sizeof names, 4, 0, seen, 4) == ASL_EBOUNDS, "scan", "a name too many");
-  check(asl_scan(here, names, sizeof names, 3, 0, seen, 2) == ASL_EBOUNDS, "scan", "room");
-  check(asl_slurp(here, names, sizeof names, 3, seen, data, sizeof data) == 1, "slurp", "count");
-  check(asl_slurp(here, names, 6, 1, seen, data, 10) == 0, "slurp", "no room");
-  check(asl_slurp(here, names, 6, 1, seen, NULL, 10) == ASL_EBOUNDS, "slurp", "no data");
-  check(asl_slurp(here, names, 6, 1, NULL, data, 10) == ASL_EBOUNDS, "slurp", "nothing seen");
-  check(asl_slurp(here, names, 5, 1, seen, data, 10) == ASL_EBOUNDS, "slurp", "no zero at the end");
-  check(asl_slurp(-1, names, 6, 1, seen, data, 10) == ASL_EBOUNDS, "slurp", "descriptor");
+  check(asl_scan(here, names, sizeof names - 1, 3, 0, 3, seen, 3) == ASL_EBOUNDS, "scan", "no zero at the end");
+  check(asl_scan(here, names, sizeof names, 4, 0, 3, seen, 4) == ASL_EBOUNDS, "scan", "a name too many");
+  check(asl_scan(here, names, sizeof names, 3, 0, 3, seen, 2) == ASL_EBOUNDS, "scan", "room");
+  check(asl_slurp(here, names, sizeof names, 3, 2, seen, data, sizeof data) == 1, "slurp", "count");
+  check(asl_slurp(here, names, 6, 1, 2, seen, data, 10) == 0, "slurp", "no room");
+  check(asl_slurp(here, names, 6, 1, 2, seen, NULL, 10) == ASL_EBOUNDS, "slurp", "no data");
+  check(asl_slurp(here, names, 6, 1, 2, NULL, data, 10) == ASL_EBOUNDS, "slurp", "nothing seen");
+  check(asl_slurp(here, names, 5, 1, 2, seen, data, 10) == ASL_EBOUNDS, "slurp", "no zero at the end");
+  check(asl_slurp(-1, names, 6, 1, 2, seen, data, 10) == ASL_EBOUNDS, "slurp", "descriptor");
   seen[1].size = -1;
-  check(asl_slurp(here, names, sizeof names, 3, seen, data, sizeof data) == ASL_EBOUNDS, "slurp", "size");
-  check(asl_scan(here, names, sizeof names, 3, UINT64_MAX, seen, 3) == 3, "scan", "count of what is not asked");
+  check(asl_slurp(here, names, sizeof names, 3, 2, seen, data, sizeof data) == ASL_EBOUNDS, "slurp", "size");
+  check(asl_scan(here, names, sizeof names, 3, UINT64_MAX, 3, seen, 3) == 3, "scan", "count of what is not asked");
   check(seen[0].xattrs == ASL_UNASKED && seen[2].xattrs == 0, "scan", "what is not asked");
-  check(asl_slurp(here, names, 6, 1, seen, data, sizeof data) == 1, "slurp", "what was not asked");
+  check(asl_slurp(here, names, 6, 1, 2, seen, data, sizeof data) == 1, "slurp", "what was not asked");
   check(asl_verify(fd, &(struct asl_run){0, 100}, digest, 1, data, sizeof data, &good) == 0 && !good, "verify", "another digest");
   check(asl_verify(fd, &(struct asl_run){0, 100}, digest, 1, data, 99, &good) == ASL_EBOUNDS, "verify", "room");
   check(asl_verify(fd, &(struct asl_run){9, 5}, digest, 1, data, 99, &good) == ASL_EBOUNDS, "verify", "span");
   check(asl_verify(here, &(struct asl_run){0, 10}, digest, 1, data, 99, &good) == 0 && !good, "verify", "a directory");
   close(here);
   close(fd);
+}
+
+/* One name many times, in more threads than there may be; the answer does not depend on them. */
+static void many_files(void) {
+  enum { COUNT = 300 };
+  char names[COUNT * sizeof "abi.c"];
+  struct asl_status seen[COUNT];
+  uint8_t *data;
+  uint64_t size;
+  int here = open(".", O_RDONLY | O_DIRECTORY);
+  for (unsigned i = 0; i < COUNT; i++) memcpy(names + i * sizeof "abi.c", "abi.c", sizeof "abi.c");
+  check(asl_scan(here, names, sizeof names, COUNT, 0, 100, seen, COUNT) == COUNT, "scan", "threads");
+  for (unsigned i = 1; i < COUNT; i++) check(!memcmp(&seen[i], &seen[0], sizeof seen[0]), "scan", "equal in all threads");
+  size = (uint64_t)seen[0].size;
+  data = malloc(COUNT * size);
+  if (!data) abort();
+  check(asl_slurp(here, names, sizeof names, COUNT, 100, seen, data, COUNT * size) == COUNT, "slurp", "threads");
+  for (unsigned i = 1; i < COUNT; i++) check(!memcmp(data + i * size, data, size), "slurp", "equal in all threads");
+  check(asl_slurp(here, names, sizeof names, COUNT, 8, seen, data, COUNT * size - 1) == COUNT - 1, "slurp", "no room in threads");
+  seen[250].ino++;
+  seen[100].ino++;
+  check(asl_slurp(here, names, sizeof names, COUNT, 8, seen, data, COUNT * size) == 100, "slurp", "the first that failed in threads");
+  close(here);
+  free(data);
 }
 
 static void making(void) {
@@ -256,6 +285,7 @@ static void *all(void *nothing) {
     look_up();
     merging();
     files();
+    many_files();
     making();
     sweeping();
   }

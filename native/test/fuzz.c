@@ -53,10 +53,11 @@ static void splitting(struct input *in, const uint8_t *data, uint64_t size) {
   int64_t got;
   for (unsigned i = 0; i < 4; i++) sizes[i] = number(in);
   got = asl_parts(data, size, at, sizes, count, &chunking, hole, spans, SLOTS, numbers);
-  for (int64_t i = 0; i < got; at += sizes[i++]) {
-    must(spans[seen].start == at);
-    for (uint64_t end = seen + numbers[i]; seen < end; seen++) must(spans[seen].start < spans[seen].end);
-    must(spans[seen - 1].end == at + sizes[i]);
+  for (int64_t i = 0; i < got; i++) {
+    uint64_t end = at + sizes[i];
+    for (; numbers[i]; numbers[i]--, at = spans[seen++].end) must(at <= spans[seen].start && spans[seen].start < spans[seen].end);
+    must(at <= end);
+    at = end;
   }
 }
 
@@ -105,8 +106,8 @@ static void naming(struct input *in, const uint8_t *data, uint64_t size) {
   uint8_t room[256];
   uint64_t count = number(in) % 9;
   if (here < 0) here = open("/proc/self", O_RDONLY | O_DIRECTORY);
-  if (asl_scan(here, (const char *)data, size, count, number(in), seen, 8) == (int64_t)count) {
-    must(asl_slurp(here, (const char *)data, size, count, seen, room, sizeof room) <= (int64_t)count);
+  if (asl_scan(here, (const char *)data, size, count, number(in), (uint32_t)count % 3, seen, 8) == (int64_t)count) {
+    must(asl_slurp(here, (const char *)data, size, count, (uint32_t)count % 3, seen, room, sizeof room) <= (int64_t)count);
   }
 }
 

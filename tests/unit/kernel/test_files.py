@@ -10,6 +10,7 @@ import random
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 import pytest
 from unit.watch import ATTRIBUTES, CREATED, MODIFY, Watch
@@ -64,6 +65,33 @@ def test_slurp_reads_what_is_as_it_was_seen(either: Kernel, folder: int) -> None
     assert either.files.slurp(folder, names, either.files.scan(folder, names), into) == 3
     assert bytes(into[: 12 + 7 + 5000]) == b"content of a" + b"has one" + b"x" * 5000
     assert either.files.slurp(folder, [], [], into) == 0
+
+
+@pytest.mark.parametrize("changed", [None, 0, 1, 150, 299])
+def test_many_names_come_in_their_order(either: Kernel, tmp_path: Path, changed: Optional[int]) -> None:
+    names = [b"%03d" % number for number in range(300)]
+    for number, name in enumerate(names):
+        (tmp_path / name.decode()).write_bytes(name * (number % 7))
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        seen = either.files.scan(folder, names, 10_000)
+        assert [status[:13] for status in seen] == [of(os.stat(name, dir_fd=folder))[:13] for name in names]
+        if changed is not None:
+            seen[changed] = seen[changed]._replace(st_size=1, mtime_s=1)
+        into = memoryview(bytearray(10_000))
+        count = 300 if changed is None else changed
+        assert either.files.slurp(folder, names, seen, into) == count
+        expected = b"".join(name * (number % 7) for number, name in enumerate(names[:count]))
+        assert bytes(into[: len(expected)]) == expected
+    finally:
+        os.close(folder)
+
+
+def test_slurp_opens_no_empty_file(either: Kernel, folder: int) -> None:
+    names = [b"empty", b"a", b"empty"]
+    seen = either.files.scan(folder, names, 5000)
+    os.unlink(b"empty", dir_fd=folder)
+    assert either.files.slurp(folder, names, seen, memoryview(bytearray(100))) == 3
 
 
 @pytest.mark.parametrize("other", [b"gone", b"folder", b"link", b"fifo"])

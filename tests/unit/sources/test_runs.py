@@ -35,19 +35,18 @@ def contents(source: TreeSource, meet: Meet = _no_more, *, later: bool = True, r
             yield step.path, read(step).content, False
             continue
         while left := step.left():
-            paths, at = step.paths(step.taken), 0
+            paths, at = list(step.paths(step.taken)), 0
             sizes = step.read(left, memory)
             for path, size in zip(paths, sizes):
                 yield path, bytes(memory[at : at + size]), True
                 at += size
-            step.accept(len(sizes))
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "d").mkdir()
     for number in range(40):
-        (tmp_path / "d" / f"{number:02d}").write_bytes(b"%d" % number * (number + 1))
+        (tmp_path / "d" / f"{number:02d}").write_bytes(b"%d" % number * number)
     return tmp_path
 
 
@@ -65,8 +64,6 @@ def unusual(folder: Path, kind: str) -> None:
         os.setxattr(file, "user.a", b"b")
     elif kind == "link":
         os.link(file, folder / "d" / "20a")
-    elif kind == "empty":
-        file.write_bytes(b"")
     elif kind == "long":
         file.write_bytes(b"x" * BELOW)
     elif kind == "holes":
@@ -78,7 +75,7 @@ def unusual(folder: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("later", [True, False])
-@pytest.mark.parametrize("kind", ["attribute", "link", "empty", "long", "holes", "fifo"])
+@pytest.mark.parametrize("kind", ["attribute", "link", "long", "holes", "fifo"])
 def test_what_is_not_usual_comes_alone(folder: Path, kind: str, later: bool) -> None:
     unusual(folder, kind)
     source = tree_of(folder)
@@ -129,7 +126,7 @@ def test_what_changed_meanwhile_is_looked_at_again(folder: Path, change: str) ->
 
     source = tree_of(folder)
     found = list(contents(source, meet))
-    expected = [(f"d/{number:02d}".encode(), b"%d" % number * (number + 1)) for number in range(40)]
+    expected = [(f"d/{number:02d}".encode(), b"%d" % number * number) for number in range(40)]
     if change == "vanishes":
         del expected[20]
     else:

@@ -43,8 +43,18 @@ WORTH = 128 * 1024
 ITEMS = 4096
 
 
-# Called with the number of chunks of each content, the spans of all chunks, and the digests of all one behind the other.
-SeveralDone = Callable[[list[int], "array[int]", bytes], None]
+class Several(NamedTuple):
+    """Contents that lie one behind the other: where the first one begins, the size of each, and how many chunks there are in it. Of all
+    chunks the spans, and the digests one behind the other. Between them lie holes."""
+
+    begin: int
+    sizes: list[int]
+    numbers: list[int]
+    spans: array[int]
+    digests: bytes
+
+
+SeveralDone = Callable[[Several], None]
 
 
 class _Whole(NamedTuple):
@@ -54,8 +64,10 @@ class _Whole(NamedTuple):
 
 
 class _Several(NamedTuple):
-    """The next chunks are contents of their own, so many to each."""
+    """Contents of their own, whose chunks are the next ones."""
 
+    begin: int
+    sizes: list[int]
     numbers: list[int]
     done: SeveralDone
 
@@ -165,19 +177,21 @@ class Chunker:
         slab.items.append(_Whole(done))
         slab.fill = self._run = end
 
-    def several(self, size: int, fill: Callable[[memoryview], list[int]], hole: int, done: SeveralDone) -> list[int]:
+    def several(self, size: int, fill: Callable[[memoryview], list[int]], hole: int, done: SeveralDone) -> int:
         """Contents of their own, between runs, that FILL puts into memory, one behind the other; it answers their sizes. There is room for
-        the first, of SIZE bytes. Ends before one with a run of zero pages of HOLE bytes or more: the sizes of those before it."""
+        the first, of SIZE bytes. Runs of zero pages of HOLE bytes or more become holes. How many bytes they all are."""
         if self._slab.size - self._slab.fill < size:
             self._turn()
         slab = self._slab
-        sizes = fill(slab.view[slab.fill :])
-        spans, numbers = self._kernel.parts(slab.view, slab.fill, sizes, self._params, hole)
-        if numbers:
-            slab.spans.extend(spans)
-            slab.fill = self._run = spans[-1]
-            self._item(_Several(numbers, done))
-        return sizes[: len(numbers)]
+        begin = slab.fill
+        sizes = fill(slab.view[begin:])
+        spans, numbers = self._kernel.parts(slab.view, begin, sizes, self._params, hole)
+        slab.spans.extend(spans)
+        length = sum(sizes)
+        slab.fill = self._run = begin + length
+        if sizes:
+            self._item(_Several(begin, sizes, numbers, done))
+        return length
 
     def end_run(self) -> None:
         """The run ends here: what is left is a chunk."""
@@ -283,7 +297,7 @@ class Chunker:
                     item.done(digest)
             elif isinstance(item, _Several):
                 end = at + sum(item.numbers)
-                item.done(item.numbers, spans[2 * at : 2 * end], digests[32 * at : 32 * end])
+                item.done(Several(*item[:3], spans[2 * at : 2 * end], digests[32 * at : 32 * end]))
                 at = end
             elif isinstance(item, Entry):
                 self._recipe.add(item)

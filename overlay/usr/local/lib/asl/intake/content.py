@@ -13,14 +13,13 @@
 from __future__ import annotations
 
 import itertools
-from array import array
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Optional
 
 from asl.formats import recipe, tree
 from asl.formats.recipe import Entry
-from asl.intake.chunker import SLAB, Chunker
+from asl.intake.chunker import SLAB, Chunker, Several
 from asl.intake.progress import Progress
 from asl.intake.recipes import RecipeBuilder
 from asl.kernel import PAGE, ChunkParams, Kernel
@@ -117,30 +116,38 @@ class ContentWriter:
         """Bytes of the longest content that several() may be given."""
         return self._chunker.room
 
-    def several(self, size: int, fill: Callable[[memoryview], list[int]], done: SeveralStored) -> int:
+    def several(self, size: int, fill: Callable[[memoryview], list[int]], done: SeveralStored) -> None:
         """As small(), for contents that FILL puts into memory, one behind the other; it answers their sizes. There is room for the first,
-        of SIZE bytes. DONE is called as in begin(), once for all. How many they are: behind them comes one that has a hole."""
-        sizes = self._chunker.several(size, fill, MIN_HOLE, partial(self._several_done, done))
-        self._progress.read(sum(sizes))
-        return len(sizes)
+        of SIZE bytes. DONE is called as in begin(), once for all."""
+        self._progress.read(self._chunker.several(size, fill, MIN_HOLE, partial(self._several_done, done)))
 
-    def _several_done(self, done: SeveralStored, numbers: list[int], spans: array[int], digests: bytes) -> None:
-        found = [digests[at : at + 32] for at in range(0, len(digests), 32)]
-        if len(found) == len(numbers):
-            done([(tree.CHUNK, digest) for digest in found])
+    def _several_done(self, done: SeveralStored, found: Several) -> None:
+        digests = [found.digests[at : at + 32] for at in range(0, len(found.digests), 32)]
+        starts, ends = found.spans[::2], found.spans[1::2]
+        if found.sizes == [end - start for start, end in zip(starts, ends)]:
+            done([(tree.CHUNK, digest) for digest in digests])  # one chunk each
             return
         contents: list[tuple[int, bytes]] = []
-        at = 0
-        for number in numbers:
-            if number == 1:
-                contents.append((tree.CHUNK, found[at]))
-            else:
-                builder = RecipeBuilder(self._writer)
-                for each in range(at, at + number):
-                    builder.add(Entry(recipe.DATA, spans[2 * each + 1] - spans[2 * each], found[each]))
-                contents.append((tree.RECIPE, builder.finish()))
-            at += number
+        chunks, at = zip(starts, ends, digests), found.begin
+        for size, number in zip(found.sizes, found.numbers):
+            contents.append(self._recipe(at, at + size, list(itertools.islice(chunks, number))))
+            at += size
         done(contents)
+
+    def _recipe(self, at: int, stop: int, chunks: list[tuple[int, int, bytes]]) -> tuple[int, bytes]:
+        """The form and digest of the content from AT to STOP with these CHUNKS (start, end, digest); what lies between them is a hole."""
+        if at == stop:
+            return tree.NONE, tree.NO_DIGEST
+        if len(chunks) == 1 and chunks[0][:2] == (at, stop):
+            return tree.CHUNK, chunks[0][2]
+        builder = RecipeBuilder(self._writer)
+        for start, end, digest in [*chunks, (stop, stop, b"")]:
+            if start > at:
+                builder.add(Entry(recipe.HOLE, start - at))
+            if end > start:
+                builder.add(Entry(recipe.DATA, end - start, digest))
+            at = end
+        return tree.RECIPE, builder.finish()
 
     def then(self, action: Callable[[], None]) -> None:
         """Call ACTION when all is stored that was begun before it."""

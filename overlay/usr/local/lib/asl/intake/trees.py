@@ -154,8 +154,7 @@ class TreeIntake:
                 run.taken += len(stretch)
                 continue
             most = next((number for number in range(at, end) if known and _is_there(known[number])), end) - at
-            count = self._contents.several(run.seen[at].st_size, partial(run.read, most), partial(self._run_stored, run, at, root))
-            run.accept(count)
+            self._contents.several(run.seen[at].st_size, partial(run.read, most), partial(self._run_stored, run, at, root))
         self._met = {path: each for path, each in zip(run.paths(run.taken), known[run.taken :]) if each}
         self._progress.files += run.taken
 

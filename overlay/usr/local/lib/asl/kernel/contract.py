@@ -166,20 +166,22 @@ class Kernel(ABC):
         """
 
     def parts(self, data: memoryview, at: int, sizes: Sequence[int], params: ChunkParams, hole: int) -> tuple[Spans, list[int]]:
-        """Cut contents of these SIZES (none 0, else ValueError) that lie one behind the other in DATA from AT on, each as a whole: (the
-        spans of all chunks, the number of them in each content). Ends before one that has zero_runs() of HOLE bytes (not 0) or more."""
+        """Cut contents of these SIZES that lie one behind the other in DATA from AT on: what lies in one between zero_runs() of HOLE bytes
+        (not 0) and more as the end of a stream each. (The spans of all chunks, the number of them in each content.) ValueError for
+        contents outside of DATA."""
         spans: Spans = array("Q")
         numbers: list[int] = []
-        if at < 0 or min(sizes, default=1) < 1 or at + sum(sizes) > len(data) or hole < 1:
+        if at < 0 or min(sizes, default=0) < 0 or at + sum(sizes) > len(data) or hole < 1:
             raise ValueError(f"contents that do not lie inside {len(data)} bytes")
         for size in sizes:
-            content = data[at : at + size]
-            if any(end - start >= hole for start, end in self.zero_runs(content, hole)):
-                break
-            ends = self.cut(content, params, True)
-            for start, end in zip([0, *ends], ends):
-                spans.extend((at + start, at + end))
-            numbers.append(len(ends))
+            content, done, before = data[at : at + size], 0, len(spans)
+            holes = [run for run in self.zero_runs(content, hole) if run[1] - run[0] >= hole]
+            for start, behind in [*holes, (size, size)]:
+                ends = [done + end for end in self.cut(content[done:start], params, True)]
+                for each, end in zip([done, *ends], ends):
+                    spans.extend((at + each, at + end))
+                done = behind
+            numbers.append((len(spans) - before) // 2)
             at += size
         return spans, numbers
 

@@ -22,6 +22,8 @@ NEW = struct.Struct("=q2Q5q")  # struct asl_new
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 SECOND = 1_000_000_000
+# Names from which on it pays to look at them in so many threads: a thread costs as much as some ten files.
+MANY, THREADS = 32, 2
 NOBODY = 2**32 - 1  # to chown(2) it means: as it is
 
 
@@ -94,8 +96,9 @@ class PythonFiles:
         return [self._look(directory, name, below) for name in names]
 
     def slurp(self, directory: int, names: Sequence[bytes], seen: Sequence[Status], into: memoryview) -> int:
-        """Read small regular files one behind the other INTO memory, as many bytes each as were SEEN; the number of them. Ends before one
-        that is not, before and after, exactly what was SEEN, or has attributes it was not asked for, and before one that has no room."""
+        """Read small regular files one behind the other INTO memory, as many bytes each as were SEEN, and open none that is empty; the
+        number of them. Ends before one that is not, before and after, exactly what was SEEN, or has attributes it was not asked for, and
+        before one that has no room."""
         at = count = 0
         for name, status in zip(names, seen):
             end = at + status.st_size
@@ -154,6 +157,8 @@ class PythonFiles:
             return of(found, -(error.errno or errno.EIO))
 
     def _read(self, directory: int, name: bytes, seen: Status, into: memoryview) -> bool:
+        if seen.st_size == 0 and stat.S_ISREG(seen.st_mode):
+            return True
         try:
             try:
                 fd = os.open(name, FLAGS | os.O_NOATIME, dir_fd=directory)
@@ -234,12 +239,16 @@ class NativeFiles:
 
     def __init__(self, library: ctypes.CDLL, *, crypto: bool) -> None:
         self._scan, self._slurp, self._make = library.asl_scan, library.asl_slurp, library.asl_make if crypto else None
+        self._most = min(THREADS, len(os.sched_getaffinity(0)))
+
+    def _threads(self, count: int) -> int:
+        return self._most if count >= MANY else 1
 
     def scan(self, directory: int, names: Sequence[bytes], below: int = 0) -> list[Status]:
         """As the twin."""
         packed, count = _packed(names), len(names)
         out = ctypes.create_string_buffer(STATUS.size * count)
-        _checked(self._scan(directory, packed, len(packed), count, below, out, count), count)
+        _checked(self._scan(directory, packed, len(packed), count, below, self._threads(count), out, count), count)
         made = tuple.__new__  # what Status._make() calls, without its way there
         return [made(Status, fields) for fields in STATUS.iter_unpack(out.raw)]
 
@@ -248,7 +257,7 @@ class NativeFiles:
         packed, count = _packed(names), len(names)
         known = b"".join([STATUS.pack(*status) for status in seen])
         memory = (ctypes.c_char * len(into)).from_buffer(into)
-        return _checked(self._slurp(directory, packed, len(packed), count, known, memory, len(into)), count)
+        return _checked(self._slurp(directory, packed, len(packed), count, self._threads(count), known, memory, len(into)), count)
 
     def make(self, names: Sequence[bytes], files: Sequence[New], content: Content) -> bytes:
         """As the twin."""

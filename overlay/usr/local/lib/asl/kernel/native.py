@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asl.kernel.merging import Input, PythonMerge
     from asl.kernel.sweeping import NativeSweeper
 
-ABI = 8  # ASL_ABI
+ABI = 9  # ASL_ABI
 # ASL_EBOUNDS, ASL_EPARAMETERS, ASL_ECRYPTO
 ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits", -3: "libcrypto failed"}
 SYSTEM = -4096  # ASL_ESYSTEM
@@ -102,8 +102,8 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.asl_count.argtypes = (data, u64, u64)
     library.asl_merge.restype = library.asl_count.restype = result
     library.asl_verify.argtypes, library.asl_verify.restype = (ctypes.c_int32, data, data, u64, data, u64, data), result
-    library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, u64, data, u64)
-    library.asl_slurp.argtypes = (ctypes.c_int32, data, u64, u64, data, data, u64)
+    library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, u64, ctypes.c_uint32, data, u64)
+    library.asl_slurp.argtypes = (ctypes.c_int32, data, u64, u64, ctypes.c_uint32, data, data, u64)
     library.asl_make.argtypes = (data, u64, u64, data, data, u64, data, data, u64, data, u64)
     library.asl_sweep.argtypes, library.asl_sweep.restype = (data, data, u64, data, data, data), result
     library.asl_scan.restype = library.asl_slurp.restype = library.asl_make.restype = result
@@ -249,8 +249,9 @@ class NativeKernel(Kernel):
         spans = array("Q", bytes(16 * room))
         count, into, made = len(sizes), spans.buffer_info()[0], numbers.buffer_info()[0]
         code = self._library.asl_parts(address, length, at, wanted.buffer_info()[0], count, ctypes.byref(chunking), hole, into, room, made)
-        _inside(code, length)
-        return spans[: 2 * sum(numbers[:code])], numbers[:code].tolist()
+        if code != count:
+            raise ValueError(f"contents that do not lie inside {length} bytes")
+        return spans[: 2 * sum(numbers)], numbers.tolist()
 
     def digests(self, data: Buffer, spans: Spans) -> bytes:
         if not self.crypto:

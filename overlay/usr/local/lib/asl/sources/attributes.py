@@ -61,10 +61,12 @@ def by_name(dir_fd: int, name: bytes) -> bytes:
     return b"/proc/self/fd/%d/%s" % (dir_fd, name)
 
 
-def xattrs(path: bytes) -> tuple[Xattrs, str]:
-    """(all extended attributes of PATH in order of their names, why some are missing or ""). Links are not followed."""
+def xattrs(path: Union[bytes, int]) -> tuple[Xattrs, str]:
+    """(all extended attributes of PATH, or of a descriptor, in order of their names, why some are missing or ""). Links are not
+    followed."""
+    follow = isinstance(path, int)  # a descriptor is no link, and must not be asked not to be followed
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(path, follow_symlinks=follow)
     except OSError as error:
         return (), "" if error.errno in NO_XATTRS else why(error)
     if not names:
@@ -72,7 +74,7 @@ def xattrs(path: bytes) -> tuple[Xattrs, str]:
     found, lost = [], ""
     for name in sorted(os.fsencode(text) for text in names):
         try:
-            found.append((name, os.getxattr(path, name, follow_symlinks=False)))
+            found.append((name, os.getxattr(path, name, follow_symlinks=follow)))
         except OSError as error:
             if error.errno != errno.ENODATA:
                 lost = f"{os.fsdecode(name)}: {why(error)}"

@@ -69,7 +69,8 @@ def is_small(seen: Status) -> bool:
 def in_run(seen: Status, below: int) -> bool:
     """True for what may be in a run of a walk: a small file shorter than BELOW bytes, with one name and, as far as is known, without
     attributes."""
-    return is_small(seen) and seen.st_size < below and seen.st_nlink == 1 and (seen.xattrs in (0, UNASKED) or -seen.xattrs in NO_XATTRS)
+    usual = is_small(seen) or (seen.st_size == 0 and stat.S_ISREG(seen.st_mode))
+    return usual and seen.st_size < below and seen.st_nlink == 1 and (seen.xattrs in (0, UNASKED) or -seen.xattrs in NO_XATTRS)
 
 
 class _Held:

@@ -22,12 +22,12 @@ class Run:
 
     folder   the path of the directory, relative to the root of the source, b"" for the root itself
     names    of the files; `seen` is what they were
-    taken    how many of the names need not come again, moved on by whoever takes the step; the next step is the name behind
-             them. Where it stays 0, all come again, each alone.
-    failed   the name behind them is not what was seen, or has attributes, or is not to be in a run: it comes again alone
+    taken    how many of the names need not come again, moved on by read() and by whoever takes the step; the next step is the
+             name behind them. Where it stays 0, all come again, each alone.
+    failed   the name behind them is not what was seen, or has attributes: it comes again alone
     """
 
-    __slots__ = ("_batch", "_directory", "_now", "_read", "failed", "folder", "names", "seen", "taken")
+    __slots__ = ("_batch", "_directory", "_now", "failed", "folder", "names", "seen", "taken")
 
     def __init__(self, folder: bytes, directory: int, batch: Batch, count: int) -> None:
         first = batch.at
@@ -36,7 +36,7 @@ class Run:
         self.names: Sequence[bytes] = batch.names[first : first + count]
         self.seen: list[Status] = batch.seen[first : first + count]
         self._now = time.time_ns()
-        self.taken = self._read = 0
+        self.taken = 0
         self.failed = False
 
     def paths(self, at: int) -> Iterator[bytes]:
@@ -62,13 +62,8 @@ class Run:
         count = kernel.load().files.slurp(self._directory, self.names[at : at + most], seen, into)
         sizes = [status.st_size for status in seen[:count]]
         self.failed = count < len(seen) and seen[count].st_size <= len(into) - sum(sizes)
-        self._read = count
-        return sizes
-
-    def accept(self, count: int) -> None:
-        """COUNT of those that read() gave last are taken; when it gave more, the next one is not to be in a run."""
-        self.failed = self.failed or count < self._read
         self.taken += count
+        return sizes
 
 
 class Looks:

@@ -13,7 +13,8 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional, Union, cast
+from operator import attrgetter
+from typing import Any, Callable, Optional, Union, cast
 
 from asl import kernel
 from asl.errors import Refused, Unavailable, Usage
@@ -212,7 +213,7 @@ class TreeSource(Source):
 
     def _enter(self, fd: int, path: bytes, name: bytes, status: os.stat_result) -> Visit:
         """Push the level of the open directory FD."""
-        found, lost = attributes.xattrs(b"/proc/self/fd/%d/." % fd)
+        found, lost = attributes.xattrs(fd)
         flags = self._xattrs_lost(path, lost)
         names, failed = _names(fd)
         if failed:
@@ -318,15 +319,19 @@ def check_tree_path(spec: str, path: str) -> None:
         raise Usage(f"{spec} lies on {kind}, which shows the running kernel and holds no data", reason="SOURCE_KIND")
 
 
+_name_of: Callable[[os.DirEntry[str]], str] = attrgetter("name")
+
+
 def _names(fd: int) -> tuple[list[bytes], str]:
     """(names in the directory FD in reverse byte order, why the list is not complete or "")."""
-    names: list[bytes] = []
+    texts: list[str] = []
     failed = ""
     try:
         with os.scandir(fd) as found:
-            names.extend(os.fsencode(item.name) for item in found)
+            texts.extend(map(_name_of, found))
     except OSError as error:
         failed = why(error)
+    names = os.fsencode("\0".join(texts)).split(b"\0") if texts else []
     names.sort(reverse=True)
     return names, failed
 
