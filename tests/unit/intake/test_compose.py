@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from hypothesis import given, settings
@@ -15,10 +15,12 @@ from unit.intake.support import Memory
 from asl import kernel
 from asl.formats import tree
 from asl.intake.compose import Composer, Nodes, Stretch, readable
-from asl.intake.content import ContentWriter, Stored
+from asl.intake.content import ContentWriter, RecipeBuilder, Stored
+from asl.intake.early import Early
 from asl.intake.progress import Progress
 from asl.kernel import ChunkParams
 from asl.sources.base import DATA, UNREAD, Piece
+from asl.sources.mapfile import BAD, READ, RescueMap
 
 SMALL = ChunkParams(256, 1024, 4096)
 SECTOR = 512
@@ -98,6 +100,83 @@ def test_any_stretches_give_the_recipe_of_reading_in_order(seed: int, sectors: i
     found = composer.compose(len(data), stretches_of(memory, SMALL, data, runs, rng))
     composer.close()
     assert found == wanted
+
+
+def without_gaps(stretches: list[Stretch]) -> list[list[Stretch]]:
+    """Runs of STRETCHES that follow on one another."""
+    found: list[list[Stretch]] = []
+    for each in stretches:
+        if found and found[-1][-1].end == each.start:
+            found[-1].append(each)
+        else:
+            found.append([each])
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 1500))
+def test_what_was_cut_early_is_taken_where_it_is_still_true(seed: int, sectors: int) -> None:
+    """Also where more of a run, or another beginning of it, came to light behind it."""
+    rng, memory = random.Random(seed), Memory()
+    data = content(rng, sectors)
+    runs = runs_of(rng, sectors)
+    stretches = stretches_of(memory, SMALL, data, runs, rng)
+    composer = Composer(kernel.load(), SMALL, memory)  # type: ignore[arg-type]
+    whole = rng.random() < 0.5
+    for run in without_gaps(stretches):
+        first, last = (0, len(run)) if whole else sorted(rng.sample(range(len(run) + 1), 2))
+        composer.prepare(run[first:last])
+    reread = composer.bytes_reread
+    assert composer.compose(len(data), stretches) == in_order(memory, SMALL, data, runs)
+    composer.close()
+    assert not whole or composer.bytes_reread == reread
+
+
+class Uncommitted(Memory):
+    """Only what was there at the last commit can be read back."""
+
+    committed = 1 << 62
+
+    def payload(self, digest: bytes, type_tag: Optional[int] = None) -> bytes:
+        assert digest in self.order[: self.committed]
+        return super().payload(digest, type_tag)
+
+
+def test_seams_are_cut_while_a_disk_is_waited_for() -> None:
+    """Trimmed from left to right, as sources.passes does it, nothing is left to read again at the end; what is hardly stored is at hand."""
+    params, rng, memory = ChunkParams.for_average(64 * 1024), random.Random(2), Uncommitted()
+    data = rng.randbytes(8 << 20)
+    known = RescueMap(len(data))
+    stretches: list[Stretch] = []
+
+    def take(start: int, end: int, early: Optional[Early] = None) -> None:
+        piece = Piece(DATA, end - start, memoryview(data)[start:end])
+        writer = ContentWriter(kernel.load(), params, memory, Progress())  # type: ignore[arg-type]
+        builder = RecipeBuilder(early or memory)  # type: ignore[arg-type]
+        stored = writer.store(early.keep(iter([piece]), start) if early else iter([piece]), builder=builder, start=start)
+        writer.close()
+        known.set(start, end, READ)
+        stretches.append(Stretch(start, end, stored.content, stored.digest, start))
+        if early:
+            early.add(stretches[-1])
+
+    clusters = [(2 << 20, 9), ((5 << 20) + 65536, 70), (8 << 20, 0)]
+    at = 0
+    for cluster, _sector in clusters:
+        take(at, cluster)
+        at = cluster + 65536
+    memory.committed = len(memory.order)
+    early = Early(memory, known, stretches, lambda made: Composer(kernel.load(), params, memory, nodes=made, chunk=made.chunk))  # type: ignore[arg-type]
+    bad = [cluster + sector * SECTOR for cluster, sector in clusters[:2]]
+    for (cluster, _sector), first in zip(clusters, bad):
+        known.set(first, first + SECTOR, BAD)
+        take(cluster, first, early)
+        take(first + SECTOR, cluster + 65536, early)
+    reread, runs = early.composer.bytes_reread, [(0, bad[0]), (bad[0] + SECTOR, bad[1]), (bad[1] + SECTOR, len(data))]
+    assert reread
+    assert early.composer.compose(len(data), sorted(stretches)) == in_order(memory, params, data, runs)
+    assert early.composer.bytes_reread == reread
+    early.composer.close()
 
 
 @settings(max_examples=30, deadline=None)

@@ -36,6 +36,8 @@ SAFE = MIN_HOLE + PAGE
 _BATCH = 256 * 1024
 # Decoded nodes that are remembered: 128 KiB each at most.
 _KEPT = 32
+# Seams that are cut before they are needed and remembered, one to two KiB each.
+_EARLY = 8192
 
 
 class Stretch(NamedTuple):
@@ -113,20 +115,38 @@ def readable(store: Payloads, root: bytes) -> list[Stretch]:
 class _Seam(RecipeBuilder):
     """Takes the entries of a seam, up to the first that ends where an entry of a stretch does; what follows is not wanted."""
 
-    def __init__(self, writer: Writer, out: RecipeBuilder, at: int) -> None:
+    def __init__(self, writer: Writer, at: int) -> None:
         super().__init__(writer)
-        self._out, self._at = out, at
+        self._at = at
+        self.taken: list[Entry] = []
         self.ends: set[int] = set()
         self.met: Optional[int] = None
+        self.parts = 0  # stretches that were looked at
+        self.to_the_end = False  # whether that the run ends behind them had a part in it
 
     def add(self, entry: Entry) -> None:
-        """Pass ENTRY on."""
+        """Take ENTRY."""
         if self.met is not None:
             return
-        self._out.add(entry)
+        self.taken.append(entry)
         self._at += entry.length
         if self._at in self.ends:
             self.met = self._at
+
+
+class _Cut(NamedTuple):
+    """A seam that was cut anew: its entries, and where a stretch has the same to go on with, None at the end of the run."""
+
+    fresh: bool
+    parts: tuple[Stretch, ...]
+    to_the_end: bool
+    entries: tuple[Entry, ...]
+    met: Optional[int]
+
+    def holds(self, run: Sequence[Stretch], *, fresh: bool) -> bool:
+        """Whether it is that of RUN too, which begins with the same stretches."""
+        same = self.fresh == fresh and tuple(run[: len(self.parts)]) == self.parts
+        return same and (not self.to_the_end or len(run) == len(self.parts))
 
 
 class Composer:
@@ -141,6 +161,7 @@ class Composer:
         self._chunk = chunk or (lambda placed: writer.payload(placed.entry.digest))
         self._contents = ContentWriter(kernel, params, writer, Progress(), batch=_BATCH)
         self._out = RecipeBuilder(writer, overview)
+        self._early: dict[int, _Cut] = {}
         self.bytes_reread = 0
 
     def compose(self, size: int, stretches: Sequence[Stretch]) -> Stored:
@@ -162,19 +183,28 @@ class Composer:
             self._out.add(Entry(recipe.UNREAD, size - at))
         return Stored(tree.RECIPE, self._out.finish(), self._out.size, self._out.unread)
 
-    def _run(self, run: Sequence[Stretch]) -> None:
-        """Stretches without anything unread between them."""
+    def prepare(self, run: Sequence[Stretch]) -> None:
+        """Cut the seams of RUN, stretches without anything unread between them and with something unread around them, before compose()
+        is asked for the whole: there is time while a disk is waited for. Raises Damaged."""
+        self._run(run, early=True)
+
+    def _run(self, run: Sequence[Stretch], *, early: bool = False) -> None:
+        """Stretches without anything unread between them. EARLY: only the seams, and nothing is given out."""
         at, number, fresh = run[0].start, 0, True
         while True:
-            end = self._copy(run[number], at, last=number == len(run) - 1)
+            end = (self._copied if early else self._copy)(run[number], at, last=number == len(run) - 1)
             fresh = fresh and end == run[0].start
             at = end
             if at == run[-1].end:
                 return
-            met = self._seam(run[number:], at, fresh=fresh)
-            if met is None:
+            cut = self._seam(run[number:], at, fresh=fresh)
+            if early and len(self._early) < _EARLY:
+                self._early[at] = cut
+            for entry in () if early else cut.entries:
+                self._out.add(entry)
+            if cut.met is None:
                 return
-            at, fresh = met, False
+            at, fresh = cut.met, False
             number = next(index for index, each in enumerate(run) if each.start <= at < each.end)
 
     def _copy(self, stretch: Stretch, at: int, *, last: bool) -> int:
@@ -187,16 +217,29 @@ class Composer:
             at = placed.end
         return at
 
-    def _seam(self, run: Sequence[Stretch], at: int, *, fresh: bool) -> Optional[int]:
-        """Cut anew from AT on; where a stretch behind the first one has the same to go on with, None at the end of the run."""
-        seam = _Seam(self._writer, self._out, at)
+    def _copied(self, stretch: Stretch, at: int, *, last: bool) -> int:
+        """Where _copy() ends, without looking at all that lies between."""
+        limit = stretch.end if last else stretch.end - SAFE
+        first = next(self._nodes.entries(stretch, at), None)
+        if first is None or first.at < at or first.end > limit:
+            return at
+        behind = next(self._nodes.entries(stretch, limit - 1), first)
+        return behind.end if behind.end == limit else behind.at
+
+    def _seam(self, run: Sequence[Stretch], at: int, *, fresh: bool) -> _Cut:
+        """Cut anew from AT on, up to where a stretch behind the first one has the same to go on with."""
+        known = self._early.get(at)
+        if known is not None and known.holds(run, fresh=fresh):
+            return known
+        seam = _Seam(self._writer, at)
         stored = self._contents.store(self._bytes(run, at, seam), builder=seam, start=at, inside=not fresh)
         if stored.content == tree.CHUNK:  # so little that no builder was asked
             seam.add(Entry(DATA, stored.size, stored.digest))
-        return seam.met
+        return _Cut(fresh, tuple(run[: seam.parts]), seam.to_the_end, tuple(seam.taken), seam.met)
 
     def _bytes(self, run: Sequence[Stretch], at: int, seam: _Seam) -> Pieces:
         for number, stretch in enumerate(run):
+            seam.parts = number + 1
             if number and stretch.start % PAGE == 0:
                 seam.ends.add(stretch.start)
             for placed in self._nodes.entries(stretch, at):
@@ -209,6 +252,7 @@ class Composer:
                     self._contents.advance()  # a chunk more may be all that is needed
                 if number and placed.end < stretch.end:
                     seam.ends.add(placed.end)
+        seam.to_the_end = True
 
     def _piece(self, placed: Placed, start: int, end: int) -> Piece:
         if placed.entry.kind == HOLE:

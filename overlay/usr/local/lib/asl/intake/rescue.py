@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Optional, cast
 
 from asl import paths
@@ -19,8 +19,9 @@ from asl.errors import AslError, Unavailable, Usage
 from asl.formats import recipe, tree
 from asl.formats.recipe import Entry
 from asl.intake import sameness
-from asl.intake.compose import Composer, Stretch, readable
+from asl.intake.compose import Composer, Placed, Stretch, readable
 from asl.intake.content import ContentWriter, Stored
+from asl.intake.early import Early
 from asl.intake.ledger import Ledger, key_of
 from asl.intake.overview import Overview
 from asl.intake.progress import Progress
@@ -33,6 +34,7 @@ from asl.sources.device import DeviceSource
 from asl.sources.mapfile import BAD, NEW, READ, STATUSES, RescueMap, read_map
 from asl.sources.passes import Block, Passes, Stop, losses
 from asl.store import Writer
+from asl.store.contents import Payloads
 from asl.store.snapshots import StoredSnapshot, find
 
 # Seconds between two looks at the temperature.
@@ -130,6 +132,8 @@ class DeviceIntake:
         identity = {**source.key(), "chunking": request.chunk_average}
         self._ledger = Ledger(writer, key_of(identity), RescueMap(source.size), source.sector)
         self._stopped = ""
+        self._whole = Overview()
+        self._composer: Optional[Composer] = None
         self._looked = time.monotonic()
 
     def store(self, kernel: Kernel) -> tuple[Stored, Overview]:
@@ -140,12 +144,14 @@ class DeviceIntake:
         passes.errors, passes.words = self._ledger.errors, self._ledger.words
         passes.watch = self._watch
         try:
-            found = self._compose(kernel, passes, self._read(passes))
+            found = self._compose(kernel, passes, self._read(kernel, passes))
         except OSError as error:
             what = f"{self._source.spec} cannot be read any more where it could be read before: {why(error)}"
             raise Unavailable(what, reason="SOURCE_UNREADABLE", hint="run the same command again") from error
         finally:
             passes.close()
+            if self._composer:
+                self._composer.close()
             if self._kept:
                 self._kept.close()
         self._tell(passes, before, found[1])
@@ -213,18 +219,23 @@ class DeviceIntake:
 
     # Reading.
 
-    def _read(self, passes: Passes) -> Overview:
+    def _read(self, kernel: Kernel, passes: Passes) -> Overview:
         """Make the passes; the overview of the last stretch."""
         overview = Overview()
         for phase in passes.phases():
             self._progress.enter(phase.name, self._source.spec)
             group = _Grouping(phase.blocks())
+            early = self._begin_early(kernel) if phase.small else None
             for pieces in group.stretches():
                 start, overview = group.start, Overview()
-                builder = _Checkpoints(self._nodes, start, self._ledger, overview)
-                stored = self._contents.store(pieces, builder=builder, start=start)
+                builder = _Checkpoints(cast(Writer, early or self._nodes), start, self._ledger, overview)
+                kept = early.keep(pieces, start) if early else pieces
+                stored = self._contents.store(kept, builder=builder, start=start)
                 self._ledger.errors, self._ledger.words = passes.errors, passes.words
-                self._ledger.add(Stretch(start, group.end, stored.content, stored.digest, start))
+                stretch = Stretch(start, group.end, stored.content, stored.digest, start)
+                self._ledger.add(stretch)
+                if early:
+                    early.add(stretch)
             self._stopped = group.stopped
             if self._stopped:
                 break
@@ -247,13 +258,23 @@ class DeviceIntake:
             return Stored(tree.RECIPE, stretches[0].digest, size, 0), overview
         self._progress.enter("composing", self._source.spec)
         self._writer.commit()
-        overview = Overview()
-        chunk = None if self._writer.reads_back else lambda placed: passes.again(placed.at, placed.end)
-        composer = Composer(kernel, self._request.chunks, self._writer, overview, nodes=self._nodes, chunk=chunk)
-        try:
-            return composer.compose(size, stretches), overview
-        finally:
-            composer.close()
+        if self._composer is None:
+            again = None if self._writer.reads_back else lambda placed: passes.again(placed.at, placed.end)
+            self._composer = self._new_composer(kernel, self._nodes, again)
+        return self._composer.compose(size, stretches), self._whole
+
+    def _new_composer(self, kernel: Kernel, nodes: Payloads, chunk: Optional[Callable[[Placed], bytes]]) -> Composer:
+        return Composer(kernel, self._request.chunks, self._writer, self._whole, nodes=nodes, chunk=chunk)
+
+    def _begin_early(self, kernel: Kernel) -> Optional[Early]:
+        """What cuts seams while the disk is waited for; not where reading back means reading the disk."""
+        if not self._writer.reads_back:
+            return None
+        self._writer.commit()  # what was read until now can be read back
+        ledger = self._ledger
+        early = Early(self._writer, ledger.map, ledger.stretches, lambda made: self._new_composer(kernel, made, made.chunk))
+        self._composer = early.composer
+        return early
 
     def _tell(self, passes: Passes, before: Optional[dict[str, Any]], overview: Overview) -> None:
         source, known = self._source, self._ledger.map

@@ -51,10 +51,11 @@ class Stop(Exception):
 
 
 class Phase(NamedTuple):
-    """A name for people, and the work."""
+    """A name for people, and the work. SMALL: it gives little, sector by sector, and takes long."""
 
     name: str
     blocks: Callable[[], Iterator[Block]]
+    small: bool = False
 
 
 class Passes:
@@ -102,7 +103,7 @@ class Passes:
         if self.map.with_status(NEW):
             yield Phase("reading what was skipped", lambda: self._copy(backward=False, skipping=False))
         if self.map.with_status(FAILED):
-            yield Phase("trimming", self._trim)
+            yield Phase("trimming", self._trim, small=True)
         if self.map.with_status(UNSCRAPED) and self._media.scrape:
             yield Phase("scraping", lambda: self._each_sector(UNSCRAPED, backward=False))
         for number in range(self._media.retries):
