@@ -4,7 +4,7 @@
  *
  * Every function
  *   - keeps no pointer, never calls back, never prints, and may run in any number of threads at once; but one
- *     asl_sink belongs to one thread at a time;
+ *     asl_sink is hashed into by one thread at a time, and written through by one (another one, or the same);
  *   - is pure, but for those on a sink, which hash and write, for asl_scan, asl_slurp and asl_sweep, which read
  *     files, for asl_make, which makes some, and for asl_crypto, which finds libcrypto;
  *   - takes a length beside every pointer and checks all bounds before the first byte is read: when it
@@ -97,10 +97,14 @@ ASL_API void asl_sink_free(struct asl_sink *sink);
 /* Hashes bytes that the caller writes himself. Answers length. */
 ASL_API int64_t asl_sink_hash(struct asl_sink *sink, const uint8_t *data, uint64_t length);
 
-/* Hashes, and writes to fd at its offset, the ArtifactBytes of untagged artifacts one behind the other: 0, be64(size),
- * data[start] .. data[end - 1] for each of spans. Answers the number of bytes. On an error the file is void. */
-ASL_API int64_t asl_sink_chunks(struct asl_sink *sink, int32_t fd, const uint8_t *data, uint64_t length,
-                                const struct asl_run *spans, uint64_t count);
+/* Hashes the ArtifactBytes of untagged artifacts one behind the other: 0, be64(size), data[start] .. data[end - 1] for
+ * each of spans. Answers the number of bytes. */
+ASL_API int64_t asl_sink_hash_chunks(struct asl_sink *sink, const uint8_t *data, uint64_t length,
+                                     const struct asl_run *spans, uint64_t count);
+
+/* Writes the same to fd at its offset, and hashes nothing. Answers the number of bytes. On an error the file is void. */
+ASL_API int64_t asl_sink_write_chunks(struct asl_sink *sink, int32_t fd, const uint8_t *data, uint64_t length,
+                                      const struct asl_run *spans, uint64_t count);
 
 /* The digest of all that was hashed; the sink is done then and can only be freed. Answers 32. */
 ASL_API int64_t asl_sink_digest(struct asl_sink *sink, uint8_t *out, uint64_t room);

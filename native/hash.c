@@ -1,6 +1,6 @@
 /* Copyright: (c) 2026, the asl.rescue contributors */
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* SHA-256 by the machine's own libcrypto, and blocks that are hashed and written in one go; the rules stand in asl.h.
+/* SHA-256 by the machine's own libcrypto, and blocks that are hashed and written; the rules stand in asl.h.
  *
  * libcrypto is found at run time: linked against one major version, this library would not load beside another. The
  * names are those of the EVP interface that 1.1 and 3 have in common. Errors of it leave no result, never a guess. */
@@ -106,7 +106,7 @@ int64_t asl_plain_digests(const uint8_t *data, uint64_t length, const struct asl
 
 struct asl_sink {
   void *ctx;
-  uint64_t written, flushed; /* bytes of asl_sink_chunks: written, and begun to be written back */
+  uint64_t written, flushed; /* bytes of asl_sink_write_chunks: written, and begun to be written back */
 };
 
 struct asl_sink *asl_sink_new(void) {
@@ -129,6 +129,21 @@ void asl_sink_free(struct asl_sink *sink) {
 int64_t asl_sink_hash(struct asl_sink *sink, const uint8_t *data, uint64_t length) {
   if (!sink || (!data && length)) return ASL_EBOUNDS;
   return !length || evp.update(sink->ctx, data, length) ? (int64_t)length : ASL_ECRYPTO;
+}
+
+int64_t asl_sink_hash_chunks(struct asl_sink *sink, const uint8_t *data, uint64_t length, const struct asl_run *spans,
+                             uint64_t count) {
+  uint64_t total = 0;
+  if (!sink || (!data && length) || (!spans && count) || !spans_fit(length, spans, count)) return ASL_EBOUNDS;
+  for (uint64_t i = 0; i < count; i++) {
+    uint8_t head[HEAD];
+    uint64_t size = spans[i].end - spans[i].start;
+    put_head(head, size);
+    if (!evp.update(sink->ctx, head, HEAD)) return ASL_ECRYPTO;
+    if (size && !evp.update(sink->ctx, data + spans[i].start, size)) return ASL_ECRYPTO;
+    total += HEAD + size;
+  }
+  return (int64_t)total;
 }
 
 int64_t asl_sink_digest(struct asl_sink *sink, uint8_t *out, uint64_t room) {
@@ -161,8 +176,8 @@ static void begin_writeback(struct asl_sink *sink, int fd) {
   sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice: a file system that cannot is no error */
 }
 
-/* At most GROUP chunks: hashed, then written while they are still in the cache. */
-static int64_t group(struct asl_sink *sink, int fd, const uint8_t *data, const struct asl_run *spans, unsigned count) {
+/* At most GROUP chunks. */
+static int64_t write_group(struct asl_sink *sink, int fd, const uint8_t *data, const struct asl_run *spans, unsigned count) {
   uint8_t heads[GROUP][HEAD];
   struct iovec vectors[2 * GROUP];
   uint64_t total = 0;
@@ -172,8 +187,6 @@ static int64_t group(struct asl_sink *sink, int fd, const uint8_t *data, const s
     put_head(heads[i], size);
     vectors[2 * i] = (struct iovec){heads[i], HEAD};
     vectors[2 * i + 1] = (struct iovec){(void *)(uintptr_t)(data + spans[i].start), size};
-    if (!evp.update(sink->ctx, heads[i], HEAD)) return ASL_ECRYPTO;
-    if (size && !evp.update(sink->ctx, data + spans[i].start, size)) return ASL_ECRYPTO;
     total += HEAD + size;
   }
   code = write_all(fd, vectors, 2 * count);
@@ -183,13 +196,13 @@ static int64_t group(struct asl_sink *sink, int fd, const uint8_t *data, const s
   return (int64_t)total;
 }
 
-int64_t asl_sink_chunks(struct asl_sink *sink, int32_t fd, const uint8_t *data, uint64_t length,
-                        const struct asl_run *spans, uint64_t count) {
+int64_t asl_sink_write_chunks(struct asl_sink *sink, int32_t fd, const uint8_t *data, uint64_t length,
+                              const struct asl_run *spans, uint64_t count) {
   uint64_t total = 0;
   if (!sink || fd < 0 || (!data && length) || (!spans && count) || !spans_fit(length, spans, count)) return ASL_EBOUNDS;
   for (uint64_t at = 0; at < count; at += GROUP) {
     unsigned some = (unsigned)(count - at < GROUP ? count - at : GROUP);
-    int64_t code = group(sink, fd, data, spans + at, some);
+    int64_t code = write_group(sink, fd, data, spans + at, some);
     if (code < 0) return code;
     total += (uint64_t)code;
   }

@@ -104,11 +104,16 @@ static void sink(void) {
     spans[i] = (struct asl_run){i * 1000u, i * 1000u + i * 5u};
     total += 9 + i * 5u;
   }
-  check(asl_sink_chunks(made, fileno(file), data, 300000, spans, 200) == (int64_t)total, "sink", "bytes");
+  check(asl_sink_hash_chunks(made, data, 300000, spans, 200) == (int64_t)total, "sink", "bytes hashed");
+  check(asl_sink_write_chunks(made, fileno(file), data, 300000, spans, 200) == (int64_t)total, "sink", "bytes");
   check(asl_sink_hash(made, data, 7) == 7, "sink", "hash");
-  check(asl_sink_chunks(made, -1, data, 300000, spans, 1) == ASL_EBOUNDS, "sink", "descriptor");
-  check(asl_sink_chunks(made, fileno(file), data, 300, spans, 200) == ASL_EBOUNDS, "sink", "span");
-  check(asl_sink_chunks(NULL, fileno(file), data, 300000, spans, 1) == ASL_EBOUNDS, "sink", "no sink");
+  check(asl_sink_write_chunks(made, -1, data, 300000, spans, 1) == ASL_EBOUNDS, "sink", "descriptor");
+  check(asl_sink_write_chunks(made, fileno(file), data, 300, spans, 200) == ASL_EBOUNDS, "sink", "span");
+  check(asl_sink_write_chunks(NULL, fileno(file), data, 300000, spans, 1) == ASL_EBOUNDS, "sink", "no sink");
+  check(asl_sink_hash_chunks(made, data, 300, spans, 200) == ASL_EBOUNDS, "sink", "span hashed");
+  check(asl_sink_hash_chunks(made, NULL, 300, spans, 1) == ASL_EBOUNDS, "sink", "no data");
+  check(asl_sink_hash_chunks(made, data, 300000, NULL, 1) == ASL_EBOUNDS, "sink", "no spans");
+  check(asl_sink_hash_chunks(NULL, data, 300000, spans, 1) == ASL_EBOUNDS, "sink", "no sink to hash");
   check(pread(fileno(file), back, 400000, 0) == (ssize_t)total, "sink", "file");
   check(!memcmp(back + 9 + 9 + 5 - 5, data + 1000, 5), "sink", "content");
   check(asl_sink_digest(made, out, 31) == ASL_EBOUNDS, "sink", "room");

@@ -10,6 +10,7 @@ import os
 import random
 import struct
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 from typing import Union
@@ -71,6 +72,21 @@ def test_a_sink_writes_what_it_hashes(either: Kernel, tmp_path_factory: pytest.T
                 sink.chunks(part[0], flat(part[1]))
         assert sink.digest() == hashlib.sha256(expected).digest()
     assert path.read_bytes() == expected
+
+
+def test_a_sink_may_hash_in_one_thread_and_write_in_another(either: Kernel, tmp_path: Path) -> None:
+    parts = [random.Random(seed).randbytes(300_000) for seed in range(8)]
+    spans = array("Q", (0, 7, 1000, 299_999, 5, 5))
+    expected = b"".join(artifact.header(end - start) + part[start:end] for part in parts for start, end in zip(spans[::2], spans[1::2]))
+    with (tmp_path / "file").open("wb", buffering=0) as file, ThreadPoolExecutor(1) as other:
+        sink = either.sink(lambda data: _write(file, data), file.fileno())
+        written = [other.submit(sink.write_chunks, part, spans) for part in parts]
+        for part in parts:
+            sink.hash_chunks(part, spans)
+        for each in written:
+            each.result()
+        assert sink.digest() == hashlib.sha256(expected).digest()
+    assert (tmp_path / "file").read_bytes() == expected
 
 
 def _write(file: FileIO, data: Union[bytes, bytearray, memoryview]) -> None:

@@ -121,7 +121,7 @@ def test_other_abi_and_missing_functions(tmp_path: Path) -> None:
 @pytest.mark.skipif(not HAS_COMPILER, reason="no C compiler on this machine to build a library that errs")
 def test_wrong_answers_are_noticed(tmp_path: Path) -> None:
     head = f"unsigned asl_abi(void) {{{{ return {ABI}; }}}}\nlong long asl_zero_runs(void) {{{{ return 0; }}}}\n"
-    others = ("crypto", "parts", "digests", "sink_new", "sink_free", "sink_hash", "sink_digest", "sink_chunks")
+    others = ("crypto", "parts", "digests", "sink_new", "sink_free", "sink_hash", "sink_digest", "sink_hash_chunks", "sink_write_chunks")
     others += ("find", "filter", "scan", "slurp", "make", "merge", "count", "verify", "sweep")
     head += "".join(f"long long asl_{name}(void) {{{{ return 0; }}}}\n" for name in others)
     functions = head + "long long asl_cut(void) {{ return {}; }}\n"

@@ -114,15 +114,33 @@ class Table(ABC):
 
 
 class Sink(ABC):
-    """Hashes what is written to a file in the making. For one thread at a time."""
+    """Hashes what is written to a file in the making. One thread at a time may hash, and one write, which may be another one."""
 
     @abstractmethod
+    def hash(self, data: Union[bytes, bytearray, memoryview]) -> None:
+        """Hash DATA."""
+
+    @abstractmethod
+    def write(self, data: Union[bytes, bytearray, memoryview]) -> None:
+        """Write DATA. OSError."""
+
+    @abstractmethod
+    def hash_chunks(self, data: Buffer, spans: Spans) -> None:
+        """Hash the encodings of untagged artifacts (nine bytes, then these bytes of DATA) one behind the other."""
+
+    @abstractmethod
+    def write_chunks(self, data: Buffer, spans: Spans) -> None:
+        """Write the same. OSError."""
+
     def put(self, data: Union[bytes, bytearray, memoryview]) -> None:
-        """Hash and write DATA."""
+        """Hash and write DATA. OSError."""
+        self.hash(data)
+        self.write(data)
 
-    @abstractmethod
     def chunks(self, data: Buffer, spans: Spans) -> None:
-        """Hash and write the encodings of untagged artifacts (nine bytes, then these bytes of DATA) one behind the other. OSError."""
+        """hash_chunks() and write_chunks()."""
+        self.hash_chunks(data, spans)
+        self.write_chunks(data, spans)
 
     @abstractmethod
     def digest(self) -> bytes:

@@ -95,7 +95,9 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.asl_sink_new.argtypes, library.asl_sink_new.restype = (), data
     library.asl_sink_free.argtypes, library.asl_sink_free.restype = (data,), None
     library.asl_sink_hash.argtypes = library.asl_sink_digest.argtypes = (data, data, u64)
-    library.asl_sink_chunks.argtypes = (data, ctypes.c_int32, data, u64, data, u64)
+    library.asl_sink_hash_chunks.argtypes = (data, data, u64, data, u64)
+    library.asl_sink_write_chunks.argtypes = (data, ctypes.c_int32, data, u64, data, u64)
+    library.asl_sink_hash_chunks.restype = library.asl_sink_write_chunks.restype = result
     library.asl_find.argtypes = (data, u64, data, u64, data, u64)
     library.asl_filter.argtypes = (data, u64, u64, u64, data, u64)
     library.asl_merge.argtypes = (data, u64, data, u64, data, data, u64)
@@ -107,7 +109,7 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.asl_make.argtypes = (data, u64, u64, data, data, u64, data, data, u64, data, u64)
     library.asl_sweep.argtypes, library.asl_sweep.restype = (data, data, u64, data, data, data), result
     library.asl_scan.restype = library.asl_slurp.restype = library.asl_make.restype = result
-    for function in (library.asl_crypto, library.asl_digests, library.asl_sink_hash, library.asl_sink_digest, library.asl_sink_chunks):
+    for function in (library.asl_crypto, library.asl_digests, library.asl_sink_hash, library.asl_sink_digest):
         function.restype = result
     cut.restype = runs.restype = library.asl_find.restype = library.asl_filter.restype = result
     return library
@@ -306,15 +308,22 @@ class NativeSink(Sink):
     def __del__(self) -> None:
         self._library.asl_sink_free(self._handle)
 
-    def put(self, data: Union[bytes, bytearray, memoryview]) -> None:
+    def hash(self, data: Union[bytes, bytearray, memoryview]) -> None:
         _held, address, length = pin(data)
         _checked(self._library.asl_sink_hash(self._handle, address, length))
+
+    def write(self, data: Union[bytes, bytearray, memoryview]) -> None:
         self._write(data)
 
-    def chunks(self, data: Buffer, spans: Spans) -> None:
+    def hash_chunks(self, data: Buffer, spans: Spans) -> None:
         _held, address, length = pin(data)
         at, count = _spans(spans)
-        _inside(self._library.asl_sink_chunks(self._handle, self._fd, address, length, at, count), length)
+        _inside(self._library.asl_sink_hash_chunks(self._handle, address, length, at, count), length)
+
+    def write_chunks(self, data: Buffer, spans: Spans) -> None:
+        _held, address, length = pin(data)
+        at, count = _spans(spans)
+        _inside(self._library.asl_sink_write_chunks(self._handle, self._fd, address, length, at, count), length)
 
     def digest(self) -> bytes:
         out = ctypes.create_string_buffer(DIGEST)

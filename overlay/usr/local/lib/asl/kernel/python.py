@@ -133,16 +133,24 @@ class PythonSink(Sink):
     def __init__(self, write: Write) -> None:
         self._write, self._hash = write, hashlib.sha256()
 
-    def put(self, data: Union[bytes, bytearray, memoryview]) -> None:
+    def hash(self, data: Union[bytes, bytearray, memoryview]) -> None:
         self._hash.update(data)
+
+    def write(self, data: Union[bytes, bytearray, memoryview]) -> None:
         self._write(data)
 
-    def chunks(self, data: Buffer, spans: Spans) -> None:
+    def hash_chunks(self, data: Buffer, spans: Spans) -> None:
+        with memoryview(data) as whole, whole.cast("B") as view:
+            for start, end in pairs(spans, len(view)):
+                self._hash.update(HEAD.pack(0, end - start))
+                self._hash.update(view[start:end])
+
+    def write_chunks(self, data: Buffer, spans: Spans) -> None:
         with memoryview(data) as whole, whole.cast("B") as view:
             parts: list[Buffer] = []
             for start, end in pairs(spans, len(view)):
                 parts += (HEAD.pack(0, end - start), view[start:end])
-            self.put(b"".join(parts))
+            self._write(b"".join(parts))
 
     def digest(self) -> bytes:
         return self._hash.digest()

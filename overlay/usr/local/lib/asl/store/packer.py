@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, the asl.rescue contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packing: artifacts one behind the other into blocks, hashed and written in a thread of their own.
+"""Packing: artifacts one behind the other into blocks, hashed in one thread of their own and written in another.
 
-One block is being filled, and one may be on its way out: its thread finishes while the next one is filled. Chunks are written from
-where they lie, without a copy, so memory is bounded by what waits, not by the block. Blocks are published in order, by the caller's
+One block is being filled, and one may be on its way out: its threads finish while the next one is filled. Chunks are written from
+where they lie, without a copy, so memory is bounded by what waits, not by the block. To hash and to write takes longer than all else
+together does on the other core, where one thread does both; so two do, each in order. Compressed blocks have one thread: what it hashes
+and writes is little, and made by others (store.frames). Blocks are published in order, by the caller's
 thread: a backend sees one thread at a time, but for the bytes of the objects in the making.
 """
 
@@ -26,7 +28,7 @@ from asl.formats.artifact import Buffer
 from asl.names import BlockID
 from asl.store.frames import Compression, Framer, need
 
-# Bytes collected before they are handed to the writing thread, and how many such pieces (or batches of chunks) may wait.
+# Bytes collected before they are handed to the threads, and how many such pieces (or batches of chunks) may wait.
 _PIECE, _WAITING = 1024 * 1024, 6
 _HEAD = artifact.UNTAGGED.size
 
@@ -69,7 +71,7 @@ class _Chunks(NamedTuple):
 
 
 class _End(NamedTuple):
-    """The block is complete: what its tables are made of."""
+    """The compressed block is complete: what its tables are made of."""
 
     plain_size: int
     offsets: list[int]
@@ -78,59 +80,90 @@ class _End(NamedTuple):
 _Piece = Union[bytes, _Chunks, _End]
 
 
+class _Lane:
+    """A thread that does WORK with each piece, in order. After an error it only takes what comes."""
+
+    def __init__(self, name: str, work: Callable[[_Piece], None]) -> None:
+        self._work = work
+        self._pieces: queue.Queue[Optional[_Piece]] = queue.Queue(_WAITING)
+        self.error: Optional[BaseException] = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            piece = self._pieces.get()
+            if piece is None:
+                return
+            if self.error is None:
+                try:
+                    self._work(piece)
+                except BaseException as error:  # handed to the thread that waits for it
+                    self.error = error
+            if isinstance(piece, _Chunks):
+                piece.hold.drop()
+
+    def put(self, piece: Optional[_Piece]) -> None:
+        """PIECE comes next; None: nothing more."""
+        self._pieces.put(piece)
+
+    def join(self) -> None:
+        """Wait for its end."""
+        self._thread.join()
+
+    def stop(self) -> None:
+        """End it, unless it has ended."""
+        if self._thread.is_alive():
+            self._pieces.put(None)
+            self._thread.join()
+
+
 class _OpenBlock:
-    """The block that is being filled, or that finishes. Only its thread touches `_sink`."""
+    """The block that is being filled, or that finishes. Only its threads touch `_sink`."""
 
     def __init__(self, location: str, staged: Staged, compression: Optional[Compression]) -> None:
         self.staged = staged
         self._location = location
         self._sink = kernel.load().sink(staged.write, staged.fileno() if isinstance(staged, OnFile) else None)
         self._framer = Framer(self._sink, need(), compression) if compression else None
-        self._pieces: queue.Queue[Optional[_Piece]] = queue.Queue(_WAITING)
-        self._error: Optional[BaseException] = None
         self._buffer = bytearray() if compression else bytearray(block.Header().encode())
         self._size = 0
         self.plain_size = 0
         self.artifacts: list[tuple[bytes, int, int]] = []
-        self._thread = threading.Thread(target=self._work, name="asl-block", daemon=True)
-        self._thread.start()
+        self._lanes = [_Lane("asl-block", self._write)]
+        if not compression:
+            self._lanes.append(_Lane("asl-digest", self._hash))
 
-    def _work(self) -> None:
-        while True:
-            piece = self._pieces.get()
-            if piece is None:
-                return
-            if self._error is None:
-                try:
-                    self._write(piece)
-                except BaseException as error:  # handed to the thread that waits for it
-                    self._error = error
-            if isinstance(piece, _Chunks):
-                piece.hold.drop()
+    def _hash(self, piece: _Piece) -> None:
+        if isinstance(piece, _Chunks):
+            self._sink.hash_chunks(piece.data, piece.spans)
+        elif isinstance(piece, bytes):
+            self._sink.hash(piece)
 
     def _write(self, piece: _Piece) -> None:
         try:
             if isinstance(piece, _Chunks):
-                (self._framer or self._sink).chunks(piece.data, piece.spans)
-            elif isinstance(piece, _End):
-                self._write_end(piece)
-            else:
-                (self._framer or self._sink).put(piece)
+                (self._framer.chunks if self._framer else self._sink.write_chunks)(piece.data, piece.spans)
+            elif isinstance(piece, bytes):
+                (self._framer.put if self._framer else self._sink.write)(piece)
+            elif self._framer:
+                self._size = self._framer.end(piece.plain_size, piece.offsets)
         except OSError as error:
             raise failure(f"{self._location}: cannot write", error) from error
 
-    def _write_end(self, end: _End) -> None:
-        if self._framer:
-            self._size = self._framer.end(end.plain_size, end.offsets)
-        else:
-            tail = block.encode_tail(end.plain_size, end.plain_size, end.offsets)
-            self._sink.put(tail)
-            self._size = block.HEADER.size + end.plain_size + len(tail)
+    def _put(self, piece: _Piece) -> None:
+        for lane in self._lanes:
+            lane.put(piece)
+
+    def _check(self) -> None:
+        """Raise what a thread met."""
+        for lane in self._lanes:
+            if lane.error is not None:
+                raise lane.error
 
     def add(self, digest: bytes, head: bytes, body: Buffer) -> None:
-        """Append one artifact. Raises what the thread met."""
-        if self._error is not None:
-            raise self._error
+        """Append one artifact. Raises what a thread met."""
+        self._check()
         self.artifacts.append((digest, self.plain_size, len(head) + len(body)))
         self._buffer += head
         self._buffer += body
@@ -139,36 +172,46 @@ class _OpenBlock:
             self._flush()
 
     def add_chunks(self, chunks: _Chunks) -> None:
-        """Append untagged artifacts, which are noted in `artifacts` already. Raises what the thread met."""
-        if self._error is not None:
+        """Append untagged artifacts, which are noted in `artifacts` already. Raises what a thread met. Drops a hold."""
+        try:
+            self._check()
+            self._flush()
+            for lane in self._lanes:
+                chunks.hold.take()
+                lane.put(chunks)
+        finally:
             chunks.hold.drop()
-            raise self._error
-        self._flush()
-        self._pieces.put(chunks)
 
     def _flush(self) -> None:
         if self._buffer:
-            self._pieces.put(bytes(self._buffer))
+            self._put(bytes(self._buffer))
             self._buffer.clear()
 
     def end(self) -> None:
-        """Let the thread write the tables and end by itself."""
-        self._flush()
-        self._pieces.put(_End(self.plain_size, [offset for _digest, offset, _length in self.artifacts]))
-        self._pieces.put(None)
+        """Let the threads write the tables and end by themselves."""
+        offsets = [offset for _digest, offset, _length in self.artifacts]
+        if self._framer:
+            self._flush()
+            self._put(_End(self.plain_size, offsets))
+        else:
+            tail = block.encode_tail(self.plain_size, self.plain_size, offsets)
+            self._size = block.HEADER.size + self.plain_size + len(tail)
+            self._buffer += tail
+            self._flush()
+        for lane in self._lanes:
+            lane.put(None)
 
     def name(self) -> tuple[BlockID, int]:
-        """Behind end(): wait for the thread; the name of the block and its stored size. Raises what the thread met."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
+        """Behind end(): wait for the threads; the name of the block and its stored size. Raises what they met."""
+        for lane in self._lanes:
+            lane.join()
+        self._check()
         return BlockID(self._sink.digest()), self._size
 
     def stop(self) -> None:
-        """End the thread, and drop the object."""
-        if self._thread.is_alive():
-            self._pieces.put(None)
-            self._thread.join()
+        """End the threads, and drop the object."""
+        for lane in self._lanes:
+            lane.stop()
         self.staged.drop()
 
 
