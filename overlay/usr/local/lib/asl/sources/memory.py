@@ -9,7 +9,6 @@ may be lent at a time: whoever holds it does (intake.chunker).
 from __future__ import annotations
 
 import mmap
-import queue
 import threading
 
 # Bytes read at a time. What is handed from thread to thread costs the same however much it is, and this is more than a few of them.
@@ -17,7 +16,8 @@ LENT_SIZE = 2 * 1024 * 1024
 # Room before what is read, for the end of what was read before it: the largest chunk of the usual size fits.
 ROOM = 256 * 1024
 
-_free: queue.SimpleQueue[Lent] = queue.SimpleQueue()
+# The last one comes first: it is the one that may still be in the cache. Lists may be added to and taken from in any thread.
+_free: list[Lent] = []
 
 
 class Lent:
@@ -42,12 +42,12 @@ class Lent:
             last = self._holders == 0
         if last:
             self.floor, self._holders = 0, 1
-            _free.put(self)
+            _free.append(self)
 
 
 def lend() -> Lent:
     """Memory that nobody holds. What is never dropped is not lent again, and gone when nobody refers to it."""
     try:
-        return _free.get_nowait()
-    except queue.Empty:
+        return _free.pop()
+    except IndexError:
         return Lent()
