@@ -23,7 +23,7 @@
 #define ASL_API __attribute__((visibility("default")))
 
 /* Raised by any change of a signature, a code or a meaning, also by a new function. asl_abi() returns it. */
-#define ASL_ABI 9u
+#define ASL_ABI 10u
 
 enum {
   ASL_EBOUNDS = -1,     /* a pointer is NULL while its length is not 0, or `start` is not a place in the data */
@@ -169,18 +169,18 @@ struct asl_status {
 };
 
 #define ASL_UNASKED INT64_MIN
-#define ASL_THREADS 8u /* of asl_scan and asl_slurp */
+#define ASL_THREADS 8u /* of asl_slurp */
 
 /* Looks at `count` names, each with its zero byte behind it, `length` bytes together, in an open directory. Regular files
- * with one link that are shorter than `below` bytes, and not empty, are not asked for extended attributes: asl_slurp is.
- * So many threads look at names side by side, the caller one of them; ASL_THREADS at most, and at least one. */
+ * with one link that are shorter than `below` bytes, and not empty, are not asked for extended attributes: asl_slurp is. */
 ASL_API int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, uint64_t below,
-                         uint32_t threads, struct asl_status *out, uint64_t room);
+                         struct asl_status *out, uint64_t room);
 
 /* Reads small regular files into `data`, one behind the other, seen[i].size bytes each; an empty one is not opened. Ends
  * before a file that is not, before and after, exactly what was `seen`, or that has extended attributes it was not asked
  * for: that one is for the caller to look at. Ends also before a file that has no room. Answers how many were read; what
- * is in the data behind them is not defined. Threads as with asl_scan. */
+ * is in the data behind them is not defined. So many threads read side by side, the caller one of them; ASL_THREADS at
+ * most, and at least one. */
 ASL_API int64_t asl_slurp(int32_t directory, const char *names, uint64_t length, uint64_t count, uint32_t threads,
                           const struct asl_status *seen, uint8_t *data, uint64_t room);
 

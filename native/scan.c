@@ -64,74 +64,23 @@ static int later(const struct stat *found, uint64_t below) {
   return S_ISREG(found->st_mode) && found->st_nlink == 1 && found->st_size > 0 && (uint64_t)found->st_size < below;
 }
 
-/* Names one behind the other, each with its zero byte, looked up: where each begins. NULL without memory. */
-static const char **starts_of(const char *names, uint64_t count) {
-  const char **starts = calloc(count ? count : 1, sizeof *starts);
-  for (uint64_t i = 0; starts && i < count; i++, names = next(names, names + NAME_ROOM)) starts[i] = names;
-  return starts;
-}
-
-/* Work for several threads: job(at, i) for each i below count, in order of i as far as threads have an order. */
-struct work {
-  void (*job)(void *at, uint64_t i);
-  void *at;
-  uint64_t count, next;
-};
-
-static void *work(void *given) {
-  struct work *w = given;
-  uint64_t i;
-  while ((i = __atomic_fetch_add(&w->next, 1, __ATOMIC_RELAXED)) < w->count) w->job(w->at, i);
-  return NULL;
-}
-
-/* The caller works too. Signals are for its threads, not for these; a thread that cannot be made is done without. */
-static void share(struct work *w, uint32_t threads) {
-  pthread_t others[ASL_THREADS];
-  uint32_t made = 0;
-  sigset_t all, before;
-  if (threads > 1) {
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (made + 1 < threads && made + 1 < ASL_THREADS && !pthread_create(&others[made], NULL, work, w)) made++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-  }
-  work(w);
-  while (made) pthread_join(others[--made], NULL);
-}
-
-struct scanning {
-  int directory;
-  const char **names;
-  uint64_t below;
-  struct asl_status *out;
-};
-
-static void scan(void *at, uint64_t i) {
-  const struct scanning *s = at;
-  struct asl_status *out = &s->out[i];
-  struct stat found;
-  memset(out, 0, sizeof *out);
-  if (fstatat(s->directory, s->names[i], &found, AT_SYMLINK_NOFOLLOW)) {
-    out->error = errno;
-    return;
-  }
-  fill(out, &found);
-  if (later(&found, s->below)) {
-    out->xattrs = ASL_UNASKED;
-  } else {
-    out->xattrs = S_ISDIR(found.st_mode) ? 0 : xattrs(s->directory, s->names[i]);
-  }
-}
-
-int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, uint64_t below, uint32_t threads,
-                 struct asl_status *out, uint64_t room) {
-  struct scanning scanning = {directory, NULL, below, out};
-  struct work w = {scan, &scanning, count, 0};
+int64_t asl_scan(int32_t directory, const char *names, uint64_t length, uint64_t count, uint64_t below, struct asl_status *out,
+                 uint64_t room) {
   if (directory < 0 || (!out && room) || count > room || !asl_names_fit(names, length, count)) return ASL_EBOUNDS;
-  if (!(scanning.names = starts_of(names, count))) return ASL_ESYSTEM - ENOMEM;
-  share(&w, threads);
-  free(scanning.names);
+  for (uint64_t i = 0; i < count; i++, names = next(names, names + NAME_ROOM)) {
+    struct stat found;
+    memset(&out[i], 0, sizeof out[i]);
+    if (fstatat(directory, names, &found, AT_SYMLINK_NOFOLLOW)) {
+      out[i].error = errno;
+      continue;
+    }
+    fill(&out[i], &found);
+    if (later(&found, below)) {
+      out[i].xattrs = ASL_UNASKED;
+    } else {
+      out[i].xattrs = S_ISDIR(found.st_mode) ? 0 : xattrs(directory, names);
+    }
+  }
   return (int64_t)count;
 }
 
@@ -171,6 +120,42 @@ static int slurp(int directory, const char *name, const struct asl_status *seen,
   good = good && !fstat(fd, &found) && same(seen, &found);
   close(fd);
   return good;
+}
+
+/* Names one behind the other, each with its zero byte, looked up: where each begins. NULL without memory. */
+static const char **starts_of(const char *names, uint64_t count) {
+  const char **starts = calloc(count ? count : 1, sizeof *starts);
+  for (uint64_t i = 0; starts && i < count; i++, names = next(names, names + NAME_ROOM)) starts[i] = names;
+  return starts;
+}
+
+/* Work for several threads: job(at, i) for each i below count, in order of i as far as threads have an order. */
+struct work {
+  void (*job)(void *at, uint64_t i);
+  void *at;
+  uint64_t count, next;
+};
+
+static void *work(void *given) {
+  struct work *w = given;
+  uint64_t i;
+  while ((i = __atomic_fetch_add(&w->next, 1, __ATOMIC_RELAXED)) < w->count) w->job(w->at, i);
+  return NULL;
+}
+
+/* The caller works too. Signals are for its threads, not for these; a thread that cannot be made is done without. */
+static void share(struct work *w, uint32_t threads) {
+  pthread_t others[ASL_THREADS];
+  uint32_t made = 0;
+  sigset_t all, before;
+  if (threads > 1) {
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (made + 1 < threads && made + 1 < ASL_THREADS && !pthread_create(&others[made], NULL, work, w)) made++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+  }
+  work(w);
+  while (made) pthread_join(others[--made], NULL);
 }
 
 struct slurping {

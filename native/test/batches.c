@@ -172,11 +172,11 @@ static void files(void) {
   struct asl_status seen[3];
   uint8_t data[1 << 16], good, digest[32] = {0};
   int here = open(".", O_RDONLY | O_DIRECTORY), fd = open("asl.h", O_RDONLY);
-  check(asl_scan(here, names, sizeof names, 3, 0, 3, seen, 3) == 3, "scan", "count");
+  check(asl_scan(here, names, sizeof names, 3, 0, seen, 3) == 3, "scan", "count");
   check(!seen[0].error && seen[1].error == ENOENT && !seen[2].error, "scan", "errors");
-  check(asl_scan(here, names, sizeof names - 1, 3, 0, 3, seen, 3) == ASL_EBOUNDS, "scan", "no zero at the end");
-  check(asl_scan(here, names, sizeof names, 4, 0, 3, seen, 4) == ASL_EBOUNDS, "scan", "a name too many");
-  check(asl_scan(here, names, sizeof names, 3, 0, 3, seen, 2) == ASL_EBOUNDS, "scan", "room");
+  check(asl_scan(here, names, sizeof names - 1, 3, 0, seen, 3) == ASL_EBOUNDS, "scan", "no zero at the end");
+  check(asl_scan(here, names, sizeof names, 4, 0, seen, 4) == ASL_EBOUNDS, "scan", "a name too many");
+  check(asl_scan(here, names, sizeof names, 3, 0, seen, 2) == ASL_EBOUNDS, "scan", "room");
   check(asl_slurp(here, names, sizeof names, 3, 2, seen, data, sizeof data) == 1, "slurp", "count");
   check(asl_slurp(here, names, 6, 1, 2, seen, data, 10) == 0, "slurp", "no room");
   check(asl_slurp(here, names, 6, 1, 2, seen, NULL, 10) == ASL_EBOUNDS, "slurp", "no data");
@@ -185,7 +185,7 @@ static void files(void) {
   check(asl_slurp(-1, names, 6, 1, 2, seen, data, 10) == ASL_EBOUNDS, "slurp", "descriptor");
   seen[1].size = -1;
   check(asl_slurp(here, names, sizeof names, 3, 2, seen, data, sizeof data) == ASL_EBOUNDS, "slurp", "size");
-  check(asl_scan(here, names, sizeof names, 3, UINT64_MAX, 3, seen, 3) == 3, "scan", "count of what is not asked");
+  check(asl_scan(here, names, sizeof names, 3, UINT64_MAX, seen, 3) == 3, "scan", "count of what is not asked");
   check(seen[0].xattrs == ASL_UNASKED && seen[2].xattrs == 0, "scan", "what is not asked");
   check(asl_slurp(here, names, 6, 1, 2, seen, data, sizeof data) == 1, "slurp", "what was not asked");
   check(asl_verify(fd, &(struct asl_run){0, 100}, digest, 1, data, sizeof data, &good) == 0 && !good, "verify", "another digest");
@@ -205,8 +205,8 @@ static void many_files(void) {
   uint64_t size;
   int here = open(".", O_RDONLY | O_DIRECTORY);
   for (unsigned i = 0; i < COUNT; i++) memcpy(names + i * sizeof "abi.c", "abi.c", sizeof "abi.c");
-  check(asl_scan(here, names, sizeof names, COUNT, 0, 100, seen, COUNT) == COUNT, "scan", "threads");
-  for (unsigned i = 1; i < COUNT; i++) check(!memcmp(&seen[i], &seen[0], sizeof seen[0]), "scan", "equal in all threads");
+  check(asl_scan(here, names, sizeof names, COUNT, 0, seen, COUNT) == COUNT, "scan", "many");
+  for (unsigned i = 1; i < COUNT; i++) check(!memcmp(&seen[i], &seen[0], sizeof seen[0]), "scan", "equal");
   size = (uint64_t)seen[0].size;
   data = malloc(COUNT * size);
   if (!data) abort();

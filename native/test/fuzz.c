@@ -107,7 +107,7 @@ static void naming(struct input *in, const uint8_t *data, uint64_t size) {
   uint8_t room[256];
   uint64_t count = number(in) % 9;
   if (here < 0) here = open("/proc/self", O_RDONLY | O_DIRECTORY);
-  if (asl_scan(here, (const char *)data, size, count, number(in), (uint32_t)count % 3, seen, 8) == (int64_t)count) {
+  if (asl_scan(here, (const char *)data, size, count, number(in), seen, 8) == (int64_t)count) {
     must(asl_slurp(here, (const char *)data, size, count, (uint32_t)count % 3, seen, room, sizeof room) <= (int64_t)count);
   }
 }

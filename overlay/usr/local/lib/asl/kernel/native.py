@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asl.kernel.merging import Input, PythonMerge
     from asl.kernel.sweeping import NativeSweeper
 
-ABI = 9  # ASL_ABI
+ABI = 10  # ASL_ABI
 # ASL_EBOUNDS, ASL_EPARAMETERS, ASL_ECRYPTO
 ERRORS = {-1: "pointer or start out of bounds", -2: "chunk sizes outside the limits", -3: "libcrypto failed"}
 SYSTEM = -4096  # ASL_ESYSTEM
@@ -104,7 +104,7 @@ def declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.asl_count.argtypes = (data, u64, u64)
     library.asl_merge.restype = library.asl_count.restype = result
     library.asl_verify.argtypes, library.asl_verify.restype = (ctypes.c_int32, data, data, u64, data, u64, data), result
-    library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, u64, ctypes.c_uint32, data, u64)
+    library.asl_scan.argtypes = (ctypes.c_int32, data, u64, u64, u64, data, u64)
     library.asl_slurp.argtypes = (ctypes.c_int32, data, u64, u64, ctypes.c_uint32, data, data, u64)
     library.asl_make.argtypes = (data, u64, u64, data, data, u64, data, data, u64, data, u64)
     library.asl_sweep.argtypes, library.asl_sweep.restype = (data, data, u64, data, data, data), result
