@@ -100,7 +100,7 @@ def json_text(value: Any, margin: str = "\n") -> str:
     inner = f"{margin} "
     if isinstance(value, dict):
         parts = [
-            f"{_quoted(key) if type(key) is str else _encode({key: 0})[1:-4]}: {json_text(each, inner)}" for key, each in value.items()
+            f"{_quoted(key) if isinstance(key, str) else _encode({key: 0})[1:-4]}: {json_text(each, inner)}" for key, each in value.items()
         ]
         return f"{{{inner}{f',{inner}'.join(parts)}{margin}}}"
     return f"[{inner}{f',{inner}'.join([json_text(each, inner) for each in value])}{margin}]"

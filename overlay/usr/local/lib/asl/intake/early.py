@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterable
-from typing import Optional
+from typing import Optional, TypeVar
 
 from asl.intake.compose import Composer, Placed, Stretch
 from asl.names import Digest
@@ -20,6 +20,9 @@ from asl.store import Writer
 
 # The last few stretches of so many bytes, and nodes of recipes, are kept at hand: to read them back from the store is to commit them.
 _HELD, _LAST, _NODES = 256 * 1024, 8, 64
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Early:
@@ -38,9 +41,7 @@ class Early:
     def put(self, payload: bytes, type_tag: Optional[int] = None) -> Digest:
         """Store a node, and keep it at hand."""
         digest = self._writer.put(payload, type_tag)
-        if len(self._nodes) == _NODES:
-            del self._nodes[next(iter(self._nodes))]
-        self._nodes[digest] = (type_tag, payload)
+        _remember(self._nodes, digest, (type_tag, payload), _NODES)
         return digest
 
     def payload(self, digest: bytes, type_tag: Optional[int] = None) -> bytes:
@@ -56,10 +57,8 @@ class Early:
             if piece.data is not None and size <= _HELD:
                 held += piece.data
             yield piece
-        if len(self._held) == _LAST:
-            del self._held[next(iter(self._held))]
         if len(held) == size:
-            self._held[start] = bytes(held)
+            _remember(self._held, start, bytes(held), _LAST)
 
     def chunk(self, placed: Placed) -> bytes:
         """The bytes of an entry of a stretch. Raises Damaged, NotFound."""
@@ -92,3 +91,10 @@ class Early:
 
     def _begins(self, at: int) -> bool:
         return at == 0 or self._map.within(at - 1, at)[0].status == BAD
+
+
+def _remember(what: dict[K, V], key: K, value: V, most: int) -> None:
+    """Keep VALUE, and forget the oldest where there are MOST already."""
+    if len(what) == most:
+        del what[next(iter(what))]
+    what[key] = value
