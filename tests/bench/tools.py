@@ -63,10 +63,12 @@ class Asl(Tool):
 
     def init(self) -> None:
         self.env |= {"ASL_STATE_DIR": str(self.folder / "state"), "ASL_RUN_DIR": str(self.folder / "run")}
+        (self.folder / "run").mkdir(parents=True, exist_ok=True)  # as a laid overlay has it: byte code is kept there
         run([sys.executable, str(BIN / "asl-admin"), "init", str(self.store), "--quiet"], env=self.env)
 
     def _tool(self, name: str, *words: str) -> Cost:
-        return self.cost(sys.executable, str(BIN / name), *words, "--store", str(self.store), "--quiet")
+        # As its own first line starts it, with the Python of the bench.
+        return self.cost(sys.executable, "-BS", str(BIN / name), *words, "--store", str(self.store), "--quiet")
 
     def backup(self, source: Path, *, again: bool = False) -> Cost:
         kind = "tree" if source.is_dir() else "device"

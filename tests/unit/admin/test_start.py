@@ -65,6 +65,12 @@ def test_leaving_loses_nothing(words: tuple[str, ...], said: list[str]) -> None:
     assert done.stdout.split() == ["said", "x" * 200_000, *said, "registered"]
 
 
+def test_nobody_has_to_listen(tmp_path: Path) -> None:
+    init_store(str(tmp_path / "store"))
+    command = f"{BIN}/asl-admin status --store {tmp_path}/store >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+
+
 def test_a_reader_that_went_away_is_no_error(tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     init_store(store)

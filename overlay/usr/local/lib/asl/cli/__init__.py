@@ -124,8 +124,9 @@ def leave(status: int) -> NoReturn:
     if threading.active_count() == 1:  # the threads of a pool are waited for
         atexit._run_exitfuncs()
         try:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:  # closed by who started it
+                    stream.flush()
         except BrokenPipeError:  # as main() has it
             os._exit(status)
         except OSError:
