@@ -86,6 +86,7 @@ class _Slab:
         self.fill = 0
         self.spans: array[int] = array("Q")
         self.items: list[_Item] = []
+        self.contents = 0  # of items that are several contents each
         self.digests: Optional[Future[bytes]] = None
 
 
@@ -109,7 +110,7 @@ class Slabs:
     def give(self, slab: _Slab) -> None:
         """Nobody needs the bytes in SLAB any more."""
         lent, slab.lent = slab.lent, None
-        slab.fill, slab.spans, slab.items, slab.digests = 0, array("Q"), [], None
+        slab.fill, slab.contents, slab.spans, slab.items, slab.digests = 0, 0, array("Q"), [], None
         if lent:
             slab.view = memoryview(b"")
             lent.drop()
@@ -189,6 +190,7 @@ class Chunker:
         slab.spans.extend(spans)
         length = sum(sizes)
         slab.fill = self._run = begin + length
+        slab.contents += len(sizes)
         if sizes:
             self._item(_Several(begin, sizes, numbers, done))
         return length
@@ -214,7 +216,7 @@ class Chunker:
 
     def _item(self, item: _Item) -> None:
         self._slab.items.append(item)
-        if len(self._slab.items) >= ITEMS:
+        if len(self._slab.items) + self._slab.contents >= ITEMS:
             self._turn()
 
     def _chunk(self, end: int) -> None:
