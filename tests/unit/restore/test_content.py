@@ -19,10 +19,10 @@ from unit.restore.support import Shelf
 from asl.errors import Damaged, Refused, Unavailable, Usage
 from asl.formats import recipe
 from asl.formats.artifact import TAG_RECIPE
-from asl.restore import content_changes, plan_content, restore_content
+from asl.restore import content_changes, plan_content, restore_content, sinks
 from asl.restore.content import pour
 from asl.restore.ranges import recipe_ranges
-from asl.restore.sinks import PAGE, NewFile, stretches
+from asl.restore.sinks import PAGE, Device, NewFile, OldFile, stretches
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices need root")
 PARTS = (b"a" * 70_000, (recipe.HOLE, 8 << 20), b"b" * 70_000, (recipe.UNREAD, 8192), b"c" * 1536)
@@ -159,6 +159,33 @@ def test_only_zero_pages_of_the_file_are_left_out() -> None:
         for page in range(first, (at + len(whole)) // PAGE):
             if not any(whole[page * PAGE - at : (page + 1) * PAGE - at]):
                 assert page not in written
+
+
+@pytest.mark.parametrize("sink", [NewFile, OldFile, Device])
+def test_what_lies_together_is_written_together_however_little_the_system_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sink: type[NewFile]
+) -> None:
+    monkeypatch.setattr(sinks, "_VECTORS", 5)
+    chance = random.Random(3)
+    parts = [chance.randbytes(chance.randrange(1, 9000)) for _ in range(40)] + [bytes(20_000), b"", b"end"]
+    calls: list[int] = []
+    real = os.pwritev
+
+    def short(fd: int, buffers: list[memoryview], at: int) -> int:
+        calls.append(len(buffers))
+        whole = b"".join(buffers)
+        return real(fd, [whole[: max(1, len(whole) // 2)]], at)
+
+    monkeypatch.setattr(os, "pwritev", short)
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    try:
+        made = sink(fd)
+        made.write(100, parts)
+        assert made.written == sum(map(len, parts)) - (20_000 if sink is NewFile else 0)
+    finally:
+        os.close(fd)
+    assert (tmp_path / "file").read_bytes() == bytes(100) + b"".join(parts)
+    assert max(calls) == 5
 
 
 class Moody(Shelf):

@@ -15,6 +15,7 @@ from typing import NoReturn, Optional, Union
 
 from asl.errors import AslError, Unavailable
 from asl.formats import artifact
+from asl.formats.artifact import Buffer
 from asl.restore import chunks, ranges, sinks, targets
 from asl.restore.chunks import Memories
 from asl.restore.ranges import DATA, HOLE, LOST, Range
@@ -112,12 +113,19 @@ def _batch(store: Payloads, batch: list[Range], at: int, sink: Sink) -> list[_Lo
     if not lacking:
         return lost
     with _memories.one() as memory:
+        begin = end = at
+        good: list[Buffer] = []  # lies one behind the other from BEGIN up to END, and is written together
         for each, place, data in zip(lacking, places, chunks.read(store, lacking, memory)):
+            if isinstance(data, AslError) or place != end:
+                sink.write(begin, good)
+                begin, end, good = place, place, []
             if isinstance(data, AslError):
                 sink.gap(place, each.length)
                 lost.append(("damaged", place, each.length, str(data)))
             else:
-                sink.write(place, data)
+                good.append(data)
+                end = place + each.length
+        sink.write(begin, good)
     return lost
 
 

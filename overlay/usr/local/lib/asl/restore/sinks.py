@@ -8,9 +8,10 @@ import fcntl
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from asl import kernel
 from asl.formats.artifact import Buffer
 from asl.sources.base import DATA, READ_SIZE
 from asl.sources.reader import extents
@@ -20,9 +21,10 @@ PAGE = 4096
 BLKZEROOUT = 0x127F
 _RANGE = struct.Struct("=QQ")
 _ZEROS = bytes(READ_SIZE)
-_SOME_ZEROS = bytes(512)
 # No chunk is as long as this; a snapshot may claim so.
 _LIMIT = 1 << 30
+# Stretches written by one call; IOV_MAX is 1024.
+_VECTORS = 512
 
 
 class NewFile:
@@ -36,10 +38,9 @@ class NewFile:
         self.resized = False
         """Whether finish() changed the size."""
 
-    def _put(self, data: memoryview, at: int) -> None:
-        write_all(self._fd, data, at)
-        with self._mutex:
-            self.written += len(data)
+    def _put(self, parts: Sequence[memoryview], at: int) -> None:
+        with self._mutex:  # the kernel lets one at a time write to a file, and who waits for it there does so with a core
+            self.written += write_all(self._fd, parts, at)
 
     def _resize(self, size: int) -> None:
         os.ftruncate(self._fd, size)
@@ -49,10 +50,23 @@ class NewFile:
         """What is there: nothing yet."""
         return b""
 
-    def write(self, at: int, data: Buffer) -> None:
-        """Put DATA at offset AT. May be called from several threads."""
-        for start, end in stretches(at, data):
-            self._put(memoryview(data)[start:end], at + start)
+    def write(self, at: int, parts: Sequence[Buffer]) -> None:
+        """Put PARTS, one behind the other, at offset AT. May be called from several threads."""
+        begin = end = at
+        together: list[memoryview] = []
+        for data in parts:
+            for start, stop in self._wanted(at, data):
+                if at + start != end or len(together) == _VECTORS:
+                    self._put(together, begin)
+                    begin, together = at + start, []
+                together.append(memoryview(data)[start:stop])
+                end = at + stop
+            at += len(data)
+        self._put(together, begin)
+
+    def _wanted(self, at: int, data: Buffer) -> Iterable[tuple[int, int]]:
+        """The stretches of DATA, which goes to offset AT, that are to be written."""
+        return stretches(at, data)
 
     def zero(self, at: int, length: int) -> None:
         """LENGTH zero bytes at AT: they are there already."""
@@ -80,9 +94,9 @@ class OldFile(NewFile):
                 return os.pread(self._fd, length, at)
         return b""
 
-    def write(self, at: int, data: Buffer) -> None:
-        """Put DATA at offset AT, zeros included."""
-        self._put(memoryview(data), at)
+    def _wanted(self, at: int, data: Buffer) -> Iterable[tuple[int, int]]:
+        """All of DATA, zeros included."""
+        return [(0, len(data))] if data else []
 
     def zero(self, at: int, length: int) -> None:
         """LENGTH zero bytes at AT: written only where there is data now."""
@@ -100,12 +114,17 @@ class OldFile(NewFile):
         while at < end:
             length = min(READ_SIZE, end - at)
             if self.holds(at, length) != _ZEROS[:length]:
-                self._put(memoryview(_ZEROS)[:length], at)
+                self._put([memoryview(_ZEROS)[:length]], at)
             at += length
 
 
 class Device(OldFile):
     """A block device of a fixed size."""
+
+    def _put(self, parts: Sequence[memoryview], at: int) -> None:
+        written = write_all(self._fd, parts, at)  # several at a time
+        with self._mutex:
+            self.written += written
 
     def zero(self, at: int, length: int) -> None:
         """LENGTH zero bytes at AT, unless they are there; the device does it itself where it can."""
@@ -148,8 +167,10 @@ class SeenFile(OldFile):
         super().__init__(fd)
         self._told = told
 
-    def _put(self, data: memoryview, at: int) -> None:
-        self._told(at, len(data))
+    def _put(self, parts: Sequence[memoryview], at: int) -> None:
+        for data in parts:
+            self._told(at, len(data))
+            at += len(data)
 
     def _clear(self, at: int, length: int) -> None:
         self._told(at, length)
@@ -169,22 +190,25 @@ def stretches(at: int, data: Buffer) -> Iterator[tuple[int, int]]:
     """The stretches of DATA, which goes to offset AT, to write into a file of zeros: all but whole zero pages of the file.
 
     A page that begins or ends in other data counts by its part in DATA, so that its parts together are left out too."""
-    if data[:1] != b"\0" and data[-1:] != b"\0" and _SOME_ZEROS not in bytes(data):
-        yield 0, len(data)
-        return
-    start = end = 0
-    while end < len(data):
-        begin, end = end, min(len(data), end + PAGE - (at + end) % PAGE)
-        if data[begin:end] == _ZEROS[: end - begin]:
-            if begin > start:
-                yield start, begin
-            start = end
-    if end > start:
-        yield start, end
+    view, length = memoryview(data), len(data)
+    first = min(length, -at % PAGE)  # bytes of a page that begins in other data
+    start = first if view[:first] == _ZEROS[:first] else 0
+    for begin, end in kernel.load().zero_runs(view[first:], 0):
+        if first + begin > start:
+            yield start, first + begin
+        start = first + end
+    if length > start:
+        yield start, length
 
 
-def write_all(fd: int, data: memoryview, at: int) -> None:
-    """pwrite(2) until all is written."""
-    while data:
-        done = os.pwrite(fd, data, at)
-        data, at = data[done:], at + done
+def write_all(fd: int, parts: Sequence[memoryview], at: int) -> int:
+    """pwritev(2) of PARTS, _VECTORS at most, one behind the other, until all is written; how many bytes."""
+    left, begin = list(parts), at
+    while left:
+        done = os.pwritev(fd, left, at)
+        at += done
+        while left and done >= len(left[0]):
+            done -= len(left.pop(0))
+        if left:
+            left[0] = left[0][done:]
+    return at - begin
