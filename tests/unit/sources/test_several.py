@@ -37,6 +37,8 @@ def of(*parts: tuple[int, bytes]) -> several.Read:
         ("xfs", [(48, b"\0" * 7 + b"\x20")], None),
         ("xfs", [(48, b"\0" * 7 + b"\x20"), (16, b"\0" * 7 + b"\x01")], "its realtime section"),
         ("xfs", [(48, b"\0" * 7 + b"\x20"), (16, b"\0" * 7 + b"\x01"), (288, b"\0" * 7 + b"\x40")], None),
+        ("bcachefs", [(4096 + 123, b"\1")], None),
+        ("bcachefs", [(4096 + 123, b"\2")], "a part of it"),
         ("vfat", [], None),
     ],
 )

@@ -7,6 +7,7 @@ xfs          at 0, big-endian: 16 u64 blocks of the realtime section, 48 u64 fir
              of a realtime section on the same device. No option does without either
 f2fs         at 1024, little-endian: 2201 8 devices of 68 bytes, each a path of 64; the kernel opens these paths by itself
 reiserfs     at 64 KiB, little-endian: 16 u32 device of the journal, which is opened whatever the options are
+bcachefs     at 4096: 123 u8 number of devices (struct bch_sb); mount.bcachefs looks for the others by itself
 A btrfs of several devices is told by sources.btrfs.
 """
 
@@ -25,6 +26,7 @@ Read = Callable[[int, int], bytes]
 JOURNAL = "its journal"
 _HAS_JOURNAL = 0x4
 _F2FS_DEVICES, _F2FS_DEVICE = 2201, 68
+_BCACHEFS, _BCACHEFS_DEVICES = 4096, 123
 
 
 def check(spec: str, kind: str, read: Read) -> Optional[str]:
@@ -51,6 +53,8 @@ def elsewhere(kind: str, read: Read) -> Optional[str]:
     if kind == "f2fs":
         first = read(1024 + _F2FS_DEVICES, 2 * _F2FS_DEVICE)
         return "a part of it" if first[:1] > b"\0" and first[_F2FS_DEVICE : _F2FS_DEVICE + 1] > b"\0" else None
+    if kind == "bcachefs":
+        return "a part of it" if read(_BCACHEFS, 128).ljust(128, b"\0")[_BCACHEFS_DEVICES] > 1 else None
     if kind == "reiserfs":
         return "its log" if _u32(read(64 * 1024, 512), 16) else None
     return None
