@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from pathlib import Path
+from typing import Any, Optional
 
 import pytest
 from unit.store.support import files
@@ -15,7 +18,7 @@ from asl.errors import Damaged, Unavailable, Unsupported
 from asl.formats import artifact, block
 from asl.kernel import zstd
 from asl.names import Digest
-from asl.store import check, frames, open_store, open_writer
+from asl.store import check, frames, open_store, open_writer, packer
 from asl.store.bulk import BulkCheck, Wanted
 from asl.store.frames import Compression
 
@@ -54,6 +57,29 @@ def test_what_is_compressed_is_read_as_it_was(root: str, compression: Compressio
         assert store.get(digest).payload == content
     result = check.check(PosixReads(root))
     assert (result.ok, result.counts["artifacts"]) == (True, len(contents))
+
+
+@pytest.mark.parametrize("compression", [None, ALWAYS])
+def test_a_block_that_is_published_holds_no_memory(root: str, monkeypatch: pytest.MonkeyPatch, compression: Optional[Compression]) -> None:
+    """Without the collector of cycles: it runs seldom where there is much to do."""
+    made: list[weakref.ref[Any]] = []
+    real = packer._OpenBlock
+
+    def remembered(*args: Any) -> Any:
+        block_made = real(*args)
+        made.append(weakref.ref(block_made))
+        return block_made
+
+    monkeypatch.setattr(packer, "_OpenBlock", remembered)
+    gc.disable()
+    try:
+        with open_writer(root, block_size=50_000, compression=compression) as writer:
+            for content in payloads(4):
+                writer.put(content)
+            writer.commit()
+            assert len(made) > 5 and [each() for each in made] == [None] * len(made)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("size", [1, 50_000, 79_995, 79_996, 600_000])

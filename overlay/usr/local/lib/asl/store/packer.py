@@ -212,6 +212,7 @@ class _OpenBlock:
         """End the threads, and drop the object."""
         for lane in self._lanes:
             lane.stop()
+        self._lanes.clear()  # they know the block: its memory would wait for the collector of cycles
         self.staged.drop()
 
 
