@@ -92,17 +92,18 @@ def encode_sorted(entries: Iterable[tuple[Digest, Location]], make_filter: Optio
     ordinals: dict[BlockID, int] = {}
     records, extents = bytearray(), bytearray()
     last: Optional[bytes] = None
+    pack, ordinal = RECORD.pack, ordinals.setdefault
     for digest, location in entries:
         if digest == last:
             continue
         last = digest
-        numbered = [(ordinals.setdefault(extent.block, len(ordinals)), extent.offset, extent.length) for extent in location]
-        if len(numbered) == 1:
-            records += RECORD.pack(digest, *numbered[0])
+        if len(location) == 1:  # nearly all
+            block, offset, length = location[0]
+            records += pack(digest, ordinal(block, len(ordinals)), offset, length)
         else:
-            records += RECORD.pack(digest, MANY, len(extents) // EXTENT.size, len(numbered))
-            for each in numbered:
-                extents += EXTENT.pack(*each)
+            records += pack(digest, MANY, len(extents) // EXTENT.size, len(location))
+            for block, offset, length in location:
+                extents += EXTENT.pack(ordinal(block, len(ordinals)), offset, length)
     count = len(records) // RECORD.size
     made = make_filter(records, filter_size(count)) if make_filter and count else b""
     head = encode_header(count, len(ordinals), len(extents) // EXTENT.size, len(made))
