@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import random
+import resource
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -237,6 +238,23 @@ def test_what_was_prepared_is_what_is_read_next_and_what_was_asked_for_ahead_is_
     finally:
         reader.close()
         os.close(fd)
+
+
+def test_descriptors_may_have_any_number(tmp_path: Path) -> None:
+    """A process that has more than a thousand files open, as a map of each segment of a store is one."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    (tmp_path / "disk").write_bytes(b"x" * 4096)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    fd = os.open(tmp_path / "disk", os.O_RDONLY)
+    others = [os.dup(fd) for _ in range(1100)]
+    reader = PatientReader(fd, 30)
+    try:
+        assert reader.read(0, 4096) == b"x" * 4096 and reader._link is not None and reader._link.fileno() > 1023
+    finally:
+        reader.close()
+        for each in [*others, fd]:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_an_error_of_the_kernel_is_passed_on() -> None:

@@ -140,7 +140,8 @@ def main(tool: str, argv: Optional[Sequence[str]] = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _terminate)
     # What commands make are many small things without cycles, and looking for some in them takes a fifth of the time of an intake.
-    gc.set_threshold(100_000, 50, 1000)
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 20)
     try:
         return run(tool, words)
     except BrokenPipeError:
@@ -153,6 +154,8 @@ def main(tool: str, argv: Optional[Sequence[str]] = None) -> int:
         told = as_asl_error(error)
         Context.report(tool, told, as_json="--json" in words)
         return told.exit_code
+    finally:
+        gc.set_threshold(*before)
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:

@@ -9,6 +9,7 @@ without a result; the next server takes it up again, and what is stored is not s
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import select
@@ -81,6 +82,7 @@ def serve(configure: Configure, *, drain: bool) -> bool:
                     except Exception as error:
                         log.error("job %s cannot be worked on: %s", job.id, as_asl_error(error).message)
                         put_off[job.id] = time.monotonic() + PUT_OFF
+                    gc.collect()  # a server lives long, and what a job left behind in a cycle holds files open
                 elif drain and _may_leave(put_off):
                     return True
                 else:

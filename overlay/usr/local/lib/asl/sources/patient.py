@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import mmap
 import os
 import select
@@ -152,7 +153,7 @@ class PatientReader:
         self._asked.clear()
         give_up = time.monotonic() + 1
         while self._reap() and time.monotonic() < give_up and self.abandoned == 0:
-            select.select([], [], [], 0.01)  # a child that was killed is gone in a moment, unless the kernel holds it
+            time.sleep(0.01)  # a child that was killed is gone in a moment, unless the kernel holds it
 
     def _reap(self) -> bool:
         """Collect children that ended; True while some have not."""
@@ -195,7 +196,9 @@ class PatientReader:
         if self._link is None or self._memory is None:
             return Swept(memoryview(b""), 0, errno.EIO, step=asked.step)  # what was asked of a child that is gone
         # The clock starts when the one before was answered, not when it was asked: the child does one read at a time.
-        ready = select.select([self._link], [], [], self.deadline)[0]
+        waiting = select.poll()  # select() knows no descriptor above 1023
+        waiting.register(self._link, select.POLLIN)
+        ready = waiting.poll(math.ceil(self.deadline * 1000))
         answer = b""
         if ready:
             with contextlib.suppress(OSError):
