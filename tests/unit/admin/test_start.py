@@ -65,6 +65,15 @@ def test_leaving_loses_nothing(words: tuple[str, ...], said: list[str]) -> None:
     assert done.stdout.split() == ["said", "x" * 200_000, *said, "registered"]
 
 
+def test_an_output_without_room_is_a_sentence(tmp_path: Path) -> None:
+    init_store(str(tmp_path / "store"))
+    argv = [sys.executable, str(BIN / "asl-admin"), "status", "--store", str(tmp_path / "store")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr.startswith("asl-admin: the answer cannot be written to standard output: No space left on device [NO_SPACE]\n  next: ")
+
+
 def test_nobody_has_to_listen(tmp_path: Path) -> None:
     init_store(str(tmp_path / "store"))
     command = f"{BIN}/asl-admin status --store {tmp_path}/store >&- 2>&-"

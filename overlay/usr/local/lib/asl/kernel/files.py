@@ -246,7 +246,7 @@ class NativeFiles:
         """As the twin."""
         packed, count = _packed(names), len(names)
         out = ctypes.create_string_buffer(STATUS.size * count)
-        _checked(self._scan(directory, packed, len(packed), count, below, out, count), count)
+        checked(self._scan(directory, packed, len(packed), count, below, out, count), count)
         made = tuple.__new__  # what Status._make() calls, without its way there
         return [made(Status, fields) for fields in STATUS.iter_unpack(out.raw)]
 
@@ -256,7 +256,7 @@ class NativeFiles:
         known = b"".join([STATUS.pack(*status) for status in seen])
         memory = (ctypes.c_char * len(into)).from_buffer(into)
         threads = self._most if count >= MANY else 1
-        return _checked(self._slurp(directory, packed, len(packed), count, threads, known, memory, len(into)), count)
+        return checked(self._slurp(directory, packed, len(packed), count, threads, known, memory, len(into)), count)
 
     def make(self, names: Sequence[bytes], files: Sequence[New], content: Content) -> bytes:
         """As the twin."""
@@ -277,7 +277,8 @@ def _packed(names: Sequence[bytes]) -> bytes:
     return b"\0".join(names) + b"\0" if names else b""
 
 
-def _checked(result: int, most: int) -> int:
+def checked(result: int, most: int) -> int:
+    """RESULT of a function of libasl that answers MOST at most. Raises RuntimeError for a refusal."""
     if not 0 <= result <= most:
         raise RuntimeError(f"libasl refused a call: code {result}")
     return result

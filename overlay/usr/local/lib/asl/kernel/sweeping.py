@@ -13,6 +13,8 @@ import struct
 import time
 from typing import NamedTuple
 
+from asl.kernel.files import checked
+
 SWEEP = struct.Struct("=2q8Q")  # struct asl_sweep
 COME = struct.Struct("=3Q")  # struct asl_come: number of the sweep, bytes read, bad steps behind them
 SWEPT = struct.Struct("=Qq")  # struct asl_swept
@@ -115,9 +117,7 @@ class NativeSweeper:
         swept = ctypes.create_string_buffer(SWEPT.size)
         memory = (ctypes.c_char * len(into)).from_buffer(into)
         told = (ctypes.c_char * COME.size).from_buffer(shared, come)
-        good = self._sweep(how, memory, len(into), ctypes.byref(self._context), told, swept)
-        if good < 0:
-            raise RuntimeError(f"libasl refused a call: code {good}")
+        good = checked(self._sweep(how, memory, len(into), ctypes.byref(self._context), told, swept), wanted.size)
         bad, failed = SWEPT.unpack(swept.raw)
         return good, bad, failed
 
