@@ -71,7 +71,8 @@ def test_an_output_without_room_is_a_sentence(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 4
-    assert done.stderr.startswith("asl-admin: the answer cannot be written to standard output: No space left on device [NO_SPACE]\n  next: ")
+    said = "asl-admin: the answer cannot be written to standard output: No space left on device [NO_SPACE]\n  next: "
+    assert done.stderr.startswith(said)
 
 
 def test_nobody_has_to_listen(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Optional
 
 from asl.cli.context import Context
 from asl.cli.tools import TOOLS, VERSION
-from asl.errors import Unavailable, Usage, as_asl_error
+from asl.errors import Usage, as_asl_error
 
 # Each of its messages would be looked for in catalogues of translations, of which there are none.
 vars(argparse)["_"] = str
@@ -123,19 +123,6 @@ def leave(status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _flush() -> None:
-    """Bring out what was said, here, where it is known what to say of an output that does not take it. Raises Unavailable."""
-    try:
-        if sys.stdout is not None:  # closed by who started it
-            sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        what = f"the answer cannot be written to standard output: {error.strerror}"
-        hint = "what was asked for is done; ask again with an output that takes the answer"
-        raise Unavailable(what, reason=as_asl_error(error).reason, hint=hint) from error
-
-
 def main(tool: str, argv: Optional[Sequence[str]] = None) -> int:
     """Run TOOL and return its exit status. The only place where an error becomes text and a number."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -144,9 +131,7 @@ def main(tool: str, argv: Optional[Sequence[str]] = None) -> int:
     before = gc.get_threshold()
     gc.set_threshold(100_000, 20, 20)
     try:
-        status = run(tool, words)
-        _flush()
-        return status
+        return run(tool, words)
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing to say, and nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Optional
 
-from asl.errors import AslError, Usage
+from asl.errors import AslError, Unavailable, Usage, as_asl_error
 
 if TYPE_CHECKING:
     from asl.config import Config, Federation
@@ -65,12 +66,12 @@ class Context:
     def document(self, document: Mapping[str, Any]) -> None:
         """Print DOCUMENT as JSON when --json was given."""
         if self.json:
-            print(json_text(document))
+            say(json_text(document))
 
     def text(self, text: str) -> None:
         """Print TEXT for people: not when --json was given."""
         if not self.json and text:
-            print(text)
+            say(text)
 
     def note(self, text: str) -> None:
         """Say something beside the result, on stderr; --quiet silences it."""
@@ -81,10 +82,24 @@ class Context:
     def report(tool: str, error: AslError, *, as_json: bool) -> None:
         """Print ERROR: one sentence, the reason code and what to do next; as JSON on stdout with --json."""
         if as_json:
-            print(json_text(error.document()))
+            with contextlib.suppress(OSError, Unavailable):  # the sentence below is all there can be, then
+                say(json_text(error.document()))
         print(f"{tool}: {error.message} [{error.reason}]", file=sys.stderr)
         if error.hint:
             print(f"  next: {error.hint}", file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """Print TEXT, and bring it out here, where it is known what to say of an output that does not take it. Raises Unavailable, and
+    BrokenPipeError where nobody listens any more."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        what = f"the answer cannot be written to standard output: {error.strerror}"
+        hint = "what was asked for is done; ask again with an output that takes the answer"
+        raise Unavailable(what, reason=as_asl_error(error).reason, hint=hint) from error
 
 
 def json_text(value: object) -> str:
